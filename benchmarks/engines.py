@@ -5,15 +5,17 @@ random weights), opens both in every engine that is installed, and prints CPU mi
 picture on one thread: medians of interleaved rounds in one process, because the wall clock of a
 shared machine says little. Times hold for the whole file: bytes in, depth out. Among the rounds are
 products of large fp32 matrices: the share of their speed says how far an engine is from what this
-processor can do at all. Accuracy of int8 is measured with trained weights, by `ssmde export
---precision int8 --data DATA`. Results with hardware and date are in `benchmarks/results.md`.
+processor can do at all. Accuracy of int8 is measured with trained weights, by `ssmde
+evaluate` of the exported file. Results with hardware and date are in `benchmarks/results.md`.
 """
 
 import argparse
 import os
 import platform
+import statistics
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +27,15 @@ import openvino
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssmde.exporting.network import WholeModel, onnx_model, quantize, write_graph
-from ssmde.exporting.to_file import cut, drawn_pictures, milliseconds
-from ssmde.inference.engines import Exported, ExportFacts, open_exported
+from ssmde.data.images import resize_image
+from ssmde.exporting import (
+    WholeModel,
+    drawn_pictures,
+    onnx_model,
+    quantize,
+    write_graph,
+)
+from ssmde.inference.engines import EngineNetwork, ExportFacts, open_exported
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
 from ssmde.models.depth_net import DepthNet
@@ -43,11 +51,22 @@ EAGER = "PyTorch"
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "avx_vnni")
 
 
-def open_all(predictor: Predictor, folder: Path) -> dict[str, Exported]:
+def milliseconds(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """CPU time of each function, summed over its threads: medians of interleaved rounds."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.process_time()
+            run()
+            if number:  # the first call makes plans
+                taken[name].append(1000 * (time.process_time() - start))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def open_all(predictor: Predictor, folder: Path) -> dict[str, EngineNetwork]:
     """The network in every engine and precision."""
     facts = replace(FACTS, image_size=predictor.image_size)
-    model = WholeModel(predictor.network, predictor.image_size).eval()
-    proto = onnx_model(model, facts)
+    proto = onnx_model(WholeModel(predictor), facts)
     small = quantize(proto, drawn_pictures(8))
     write_graph(proto, facts, folder / "fp32.onnx")
     write_graph(small, facts, folder / "int8.onnx")
@@ -96,7 +115,7 @@ def main() -> None:
     torch.manual_seed(0)
     size = (asked.size[0], asked.size[1])
     networks = {PEER: Predictor(DepthNet(), size), asked.weights: load(asked.weights).at(size)}
-    picture = cut(drawn_pictures(1)[0], size)
+    picture = resize_image(drawn_pictures(1)[0], size)
     batch = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None] / 255
     runs: dict[str, Callable[[], object]] = {}
     for name, predictor in networks.items():

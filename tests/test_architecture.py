@@ -44,11 +44,11 @@ def test_the_python_of_a_page_runs(page):
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 2_920, ".": 2_650, "inference": 2_210, "evaluation": 1_650, "models": 1_620,
-    "app": 1_600, "preparation": 1_440, "datasets": 1_390, "synthetic": 1_380, "training": 1_260,
+    "data": 2_920, ".": 2_670, "inference": 1_970, "evaluation": 1_650, "models": 1_620,
+    "app": 1_610, "preparation": 1_440, "datasets": 1_390, "synthetic": 1_380, "training": 1_260,
     "methods": 1_070, "diagnosis": 790, "tracking": 780, "metrics": 750, "losses": 710,
-    "labeling": 710, "exporting": 560, "demo": 490, "adaptation": 470, "reporting": 460,
-    "geometry": 430, "weights": 90,
+    "labeling": 710, "demo": 490, "adaptation": 470, "reporting": 460, "geometry": 430,
+    "exporting": 410, "weights": 90,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
 

@@ -372,11 +372,16 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("predict a.jpg out --max-points 9", r"--max-points is no more: clouds have at most 1,000"),
         ("predict a.jpg out --confidence", r"--confidence is no more: .* leave it out"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),
+        ("export small a.xml --format openvino", r"--format is no more: the ending of OUT says it"),
+        (
+            "export small a.xml --data data",
+            r"--data is no more: .ssmde evaluate. measures the file",
+        ),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
-        ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, got none: "),
+        ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, such as .*, got none\n"),
         ("predict run walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
         ("predict model.onnx walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
-        ("predict photo.jpg", r"got 'photo\.jpg' alone: say where to write to as well"),
+        ("predict photo.jpg", r"predict takes \[WEIGHTS\] INPUT OUT, .* got 'photo\.jpg'\n"),
         (f"predict small {'x' * 300}.jpg out", r"x\.jpg: File name too long\n$"),
         ("prepare nothing out", "ssmde prepare: error: nothing: no such file or folder"),
         ("prepare a b --dataset tum --step 2", "--step does not go with --dataset"),
@@ -523,7 +528,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
 assert main(["predict", "photo.png", "out"]) == 0
 engine = {"lightning", "tensorboard", "torchmetrics", "torch.utils.tensorboard"}
 extras = {"onnx", "onnxruntime", "openvino", "ray", "transformers"}
-others = {"gradio", "huggingface_hub", "matplotlib", "OpenEXR", "scipy", "trimesh"}
+others = {"gradio", "huggingface_hub", "matplotlib", "scipy", "trimesh"}
 slow = engine | extras | others | {"torch._dynamo", "torch._inductor"}
 assert not slow & set(sys.modules), slow & set(sys.modules)
 """

@@ -149,7 +149,7 @@ if __name__ == "__main__":
     run("train photometric --data.root data --data.image-size 32 64 --data.workers 0 --output runs"
         " --train.steps 2 --train.batch-size 1 --train.accelerator cpu --model.pretrained none")
     run("evaluate runs/photometric data --split all")
-    run("predict runs/photometric photos depth --format png16,npz,exr,color,ply,glb")
+    run("predict runs/photometric photos depth --format png16,npz,color,ply,glb")
 """
     (tmp_path / "run.py").write_text(script)
     done = subprocess.run(

@@ -3,7 +3,6 @@
 import csv
 import gc
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -67,7 +66,8 @@ COMMANDS = {
     "predict": ("predict walk.mp4 data --format video,npz,png16 --resolution 32 64",
                 "ssmde.inference"),
     "label": ("label scenes --source folder:labels --kind depth --batch-size 2", "ssmde.labeling"),
-    "export": ("export small data/x.pt2 --resolution 32 64", "ssmde.exporting torch.export"),
+    "export": ("export small data/x.onnx --resolution 32 64",
+               "ssmde.exporting torch.onnx onnxscript onnxruntime"),
     "train": (TRAIN, "ssmde.training.run ssmde.diagnosis"),
 }  # fmt: skip
 LONG = {"export": 6, "train": 10}  # tries of commands that take seconds
@@ -106,9 +106,6 @@ def content(path: Path) -> object:
     """What a file holds, without what two equal runs differ in."""
     if path.suffix == ".mp4":
         return len(list(read_frames(path)))
-    if path.name.endswith("_report.json"):
-        report = json.loads(path.read_text())
-        return {key: value for key, value in report.items() if key != "milliseconds"}
     if path.suffix == ".safetensors":
         return {name: array.tobytes() for name, array in load_file(path).items()}
     if path.name == "log.csv":
@@ -117,7 +114,7 @@ def content(path: Path) -> object:
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             return {name: (arrays[name].shape, arrays[name].tobytes()) for name in arrays}
-    if path.suffix in (".ckpt", ".pt2"):
+    if path.suffix == ".ckpt":
         return path.stat().st_size > 0
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

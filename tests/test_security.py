@@ -16,7 +16,6 @@ from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.shards import read_pack
 from ssmde.datasets.nyuv2 import read_matlab5
 from ssmde.inference.loading import load
-from ssmde.models import hub
 from ssmde.models.checkpoint import read_tensors, save_weights
 from ssmde.models.leres import load_leres
 from ssmde.training.checkpoints import AtomicCheckpointIO
@@ -138,11 +137,8 @@ def test_of_the_hub_only_safetensors_is_fetched(tmp_path, monkeypatch, marker):
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
     with pytest.raises(ValueError, match=r"model\.safetensors"):
-        load("hf:somebody/weights")
-    monkeypatch.setattr(hub, "WEIGHTS_FILE", "model.pt2")  # if it ever were one
-    with pytest.raises(ValueError, match="can run any code"):
         load("hf:somebody/weights", trust=True)
-    assert asked == ["model.safetensors", "model.pt2"]
+    assert asked == ["model.safetensors"]
 
 
 def test_a_zip_that_calls_itself_weights_is_not_unpacked(tmp_path, marker):

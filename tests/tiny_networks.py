@@ -41,6 +41,20 @@ class Brightness(nn.Module):
         return self.add + image.mean(dim=1, keepdim=True)
 
 
+class Stopping(Brightness):
+    """Stops after so many images, as Ctrl-C does."""
+
+    def __init__(self, stop_after: float = torch.inf) -> None:
+        super().__init__()
+        self.seen, self.stop_after = 0, stop_after
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.seen += len(image)
+        if self.seen > self.stop_after:
+            raise KeyboardInterrupt
+        return super().forward(image)
+
+
 class TinyPoseNet(nn.Module):
     """Six numbers from one convolution."""
 

@@ -63,7 +63,7 @@ OVERVIEW = """ssmde: monocular depth from plain video
   train     Train a depth network and a pose network on scene folders.
   evaluate  Measure weights on frames with measured depth, beside two baselines.
   predict   Write the depth of images, a video or a camera to files.
-  export    Write weights as one ONNX, OpenVINO or torch.export file, checked against PyTorch.
+  export    Write weights as one ONNX or OpenVINO file, checked against PyTorch.
   app       Serve a web page that shows the depth of pictures, videos and a webcam, until Ctrl-C.
   demo      Draw films of rooms where people walk, adapt a network to them, and show the change.
   scale     Find how many metres a scene unit is, and store it with the weights.

@@ -18,6 +18,7 @@ class Former(NamedTuple):
 
 TRACK = "`ssmde track DATA` finds the focal length of scenes without cam.txt"
 NO_CONFIDENCE = "the confidence hardly ordered the errors; leave it out"
+EVALUATE = "`ssmde evaluate` measures the file, `ssmde evaluate WEIGHTS DATA` what it was made from"
 # Switches that became constants, for nothing measured better: the value, and others as good.
 CONSTANTS: Mapping[str, tuple[object, ...]] = {
     "model.pose_net": ("posecnn",), "model.pose_scale": (0.01,), "train.clip_gradient": (1.0,),
@@ -93,6 +94,9 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     "takes less",
     ("prepare", "truth"): "scans are as the published evaluation has them; --improved gives depth "
     "that is exact for the camera",
+    ("export", "format"): "the ending of OUT says it: .onnx, or .xml for OpenVINO",
+    ("export", "name"): "the file keeps the name of WEIGHTS",
+    **dict.fromkeys([("export", k) for k in ("data", "protocol", "split", "max_frames")], EVALUATE),
     ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
     "way that the speed gives",
 }
@@ -102,6 +106,11 @@ FORMER_SOURCES: Mapping[str, str] = {
     "depth-anything-3": "take depth-anything-v2; labels made elsewhere come by folder:PATH",
 }
 """Of labels, for `label` and `pseudo_depth.source`; labels that they made are still read."""
+FORMER_FORMATS: Mapping[str, str] = {
+    "rerun": "take ply, which its viewer reads",
+    "exr": "take npz, which holds the same numbers",
+}
+"""Of `predict`."""
 FORMER_PRESETS: Mapping[str, str] = {
     "sc_depth_v3_compat": "take sc_depth_v3, which has the same terms without the defects of the "
     "released code",

@@ -96,7 +96,6 @@ def write_all(root: Path) -> None:
     for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm"):
         Image.fromarray(picture(0)).save(images / f"photo.{ending}")
     np.save(images / "pixels.npy", picture(0))
-    (root / "list.txt").write_text("images/photo.jpg\nimages/photo.png\n")
     (root / "points.csv").write_text("image,u,v,metres\nimages/photo.jpg,20,30,2.5\n")
     write_mp4(root / "film.mp4", [picture(n) for n in range(FRAMES)])
     for name in ("room", "hall"):
@@ -166,7 +165,6 @@ KINDS = (
     *(f"images/photo.{ending} | | predict NET FILE out SMALL"
       for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm")),
     "images/pixels.npy | | predict NET FILE out SMALL",
-    "list.txt | images | predict NET FILE out SMALL",
     "film.mp4 | | predict NET FILE out SMALL --max-frames 2 | prepare film.mp4 out --step 1",
     *(f"data/hall/{name} | data | EVALUATE all --max-frames 4 | PACK | DOCTOR" for name in SCENE),
     "data/room/tracked_poses.txt | data | odometry tracked data | PACK | DOCTOR",

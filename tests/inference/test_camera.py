@@ -6,16 +6,18 @@ import pytest
 from ssmde.inference.camera import CameraSpec, find_camera, size_of_camera
 
 
-def test_what_is_given_is_taken_else_a_guess_is_made_and_said():
-    matrix, said = find_camera((480, 640), CameraSpec(intrinsics=(600, 601, 300, 200)))
-    assert (matrix.tolist(), said) == ([[600, 0, 300], [0, 601, 200], [0, 0, 1]], "given")
-    matrix, said = find_camera((480, 640), CameraSpec(hfov_degrees=90))
-    np.testing.assert_allclose(matrix[0], (320, 0, 319.5))
-    assert "90 degrees" in said
-    matrix, said = find_camera((480, 640), CameraSpec())
-    np.testing.assert_allclose(matrix[0, 0], 320 / np.tan(np.pi / 6))
-    assert "guess of 60 degrees" in said
-    assert "--hfov-degrees" in said
+@pytest.mark.parametrize(
+    ("given", "row", "words"),
+    [
+        ({"intrinsics": (600, 601, 300, 200)}, (600, 0, 300), "given for 640 x 480, 56.1 degrees"),
+        ({"hfov_degrees": 90}, (320, 0, 319.5), "given, 90 degrees wide"),
+        ({}, (320 / np.tan(np.pi / 6), 0, 319.5), "a guess of 60 degrees wide: --hfov-degrees"),
+    ],
+)
+def test_what_is_given_is_taken_else_a_guess_is_made_and_said(given, row, words):
+    matrix, said = find_camera((480, 640), CameraSpec(**given))
+    np.testing.assert_allclose(matrix[0], row)
+    assert said.startswith(words)
 
 
 def test_a_camera_that_cannot_be_is_refused():
@@ -33,7 +35,7 @@ def test_one_matrix_belongs_to_one_size():
     spec = CameraSpec(intrinsics=(500, 500, 319.5, 239.5), of_size=(480, 640))
     matrix, said = find_camera((240, 320), spec)
     np.testing.assert_allclose(matrix, [[250, 0, 159.5], [0, 250, 119.5], [0, 0, 1]])
-    assert said == "given for 640 x 480"
+    assert said == "given for 640 x 480, 65.2 degrees wide, scaled for images of other sizes"
     with pytest.raises(ValueError, match="480 x 640 pixels, but the camera given is that of 640"):
         find_camera((640, 480), spec)
     sizes = [(240, 320), (480, 640), (960, 1280), (640, 480)]

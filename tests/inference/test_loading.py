@@ -1,9 +1,5 @@
 """What stands in a weights file becomes a predictor, and what is none is refused by its name."""
 
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 
@@ -12,58 +8,28 @@ from ssmde.inference import load
 from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
 
-SIZE = (64, 96)
 CONFIG = Config(
-    data=DataConfig(image_size=SIZE),
+    data=DataConfig(image_size=(64, 96), more_sizes=((96, 64),)),
     model=ModelConfig(encoder="resnet18_half", pretrained="hub", depth_range=(0.5, 20.0)),
     loss=LossConfig(scales=(0, 2)),
 )
+HEAD = {"format": "ssmde-depth", "version": "1", "config": dump_config(CONFIG)}
 
 
-@pytest.fixture(scope="module")
-def network() -> DepthNet:
+def test_the_best_weights_of_a_run_are_loaded_before_its_last_as_they_were_saved(tmp_path):
     torch.manual_seed(1)
-    model, scales = CONFIG.model, CONFIG.loss.scales
-    return DepthNet(encoder=model.encoder, depth_range=model.depth_range, scales=scales).eval()
-
-
-def metadata(**changes: str) -> dict[str, str]:
-    return {"format": "ssmde-depth", "version": "1", "config": dump_config(CONFIG)} | changes
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, network) -> Path:
-    folder = tmp_path_factory.mktemp("run")
+    model = CONFIG.model
+    network = DepthNet(encoder=model.encoder, depth_range=model.depth_range, scales=(0, 2)).eval()
     tensors = {f"depth_net.{key}": value for key, value in network.state_dict().items()}
-    tensors["pose_net.convolution.weight"] = torch.zeros(2)
-    save_weights(folder / "last.safetensors", tensors, metadata())
-    return folder
-
-
-def test_loaded_weights_say_what_the_network_said(run, network):
-    predictor = load(run, device="cpu")
-    pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    with torch.no_grad():
-        expected = network(image)[0, 0].numpy()
-    np.testing.assert_allclose(predictor.predict(pixels).depth, expected, rtol=1e-5)
-    assert predictor.image_size == SIZE
-    assert predictor.depth_range == (0.5, 20.0)
-    assert predictor.source == str(run)
-
-
-def test_a_run_folder_gives_its_best_weights_before_its_last(run, tmp_path):
+    save_weights(tmp_path / "best.safetensors", {**tensors, "pose_net.x": torch.zeros(2)}, HEAD)
     (tmp_path / "last.safetensors").write_text("not read")
-    (tmp_path / "best.safetensors").write_bytes((run / "last.safetensors").read_bytes())
-    assert load(tmp_path).image_size == SIZE
-
-
-def test_stored_sizes_are_those_of_the_training_unless_one_is_asked_for(tmp_path, network):
-    config = replace(CONFIG, data=replace(CONFIG.data, more_sizes=((96, 64),)))
-    tensors = {f"depth_net.{key}": value for key, value in network.state_dict().items()}
-    save_weights(tmp_path / "w.safetensors", tensors, metadata(config=dump_config(config)))
-    assert load(tmp_path / "w.safetensors", device="cpu").size_for((640, 480)) == (96, 64)
-    asked = load(tmp_path / "w.safetensors", resolution=(32, 32), device="cpu")
+    predictor, image = load(tmp_path, device="cpu"), torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(predictor.network(image), network(image))
+    assert (predictor.image_size, predictor.depth_range) == ((64, 96), (0.5, 20.0))
+    assert predictor.source == str(tmp_path)
+    assert predictor.size_for((640, 480)) == (96, 64)
+    asked = load(tmp_path, resolution=(32, 32), device="cpu")
     assert asked.size_for((640, 480)) == (32, 32)
 
 
@@ -77,7 +43,7 @@ def test_stored_sizes_are_those_of_the_training_unless_one_is_asked_for(tmp_path
     ],
 )
 def test_weights_of_another_kind_are_refused(tmp_path, changes, message):
-    save_weights(tmp_path / "bad.safetensors", {"a": torch.zeros(2)}, metadata(**changes))
+    save_weights(tmp_path / "bad.safetensors", {"a": torch.zeros(2)}, HEAD | changes)
     with pytest.raises(ValueError, match=message):
         load(tmp_path / "bad.safetensors")
 

@@ -36,8 +36,7 @@ def test_depth_lies_where_the_image_is():
 def test_many_images_of_many_sizes_give_what_each_gives_alone():
     predictor = Predictor(Brightness(), SIZE, more_sizes=((96, 64),))
     images = [picture(h, w, seed=h) for h, w in [(60, 90), (90, 60), (61, 90), (91, 60), (92, 61)]]
-    many = list(predictor.predict_many(iter(images), batch_size=2))
-    for image, found in zip(images, many, strict=True):
+    for image, found in zip(images, predictor.predict_many(images, batch_size=2), strict=True):
         np.testing.assert_allclose(found.depth, predictor.predict(image).depth, rtol=1e-6)
 
 
@@ -66,13 +65,10 @@ def test_an_image_is_seen_at_the_size_whose_proportions_are_nearest(shape, seen)
     assert sizes[-1] == (32, 32)  # a size that is asked for is the only one
 
 
-def test_a_batch_is_predicted_image_by_image_and_a_predictor_moves():
-    predictor = Predictor(Brightness(), SIZE).to("cpu")
-    images = torch.rand(3, 3, 40, 50)
-    found = predictor.predict(images)
-    assert found.depth.shape == (3, 40, 50)
-    for image, depth in zip(images, found.depth, strict=True):
-        np.testing.assert_allclose(predictor.predict(image).depth, depth, rtol=1e-6)
+def test_a_batch_is_predicted_image_by_image():
+    predictor, images = Predictor(Brightness(), SIZE), torch.rand(3, 3, 40, 50)
+    alone = [predictor.predict(image).depth for image in images]
+    np.testing.assert_allclose(predictor.predict(images).depth, alone, rtol=1e-6)
     array = (255 * images.permute(0, 2, 3, 1)).byte().numpy()
     assert predictor.predict(array).depth.shape == (3, 40, 50)
     with pytest.raises(ValueError, match="at least one image"):

@@ -96,7 +96,7 @@ def test_weights_are_refused_as_predict_refuses_them(data, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"smal: no such file.*closest match is 'small'"):
         opened("ssmde:smal")
     (tmp_path / "a.pt2").write_bytes(b"code")
-    with pytest.raises(ValueError, match=r"can run any code when it is opened; .* add --trust"):
+    with pytest.raises(ValueError, match=r"a\.pt2: \.pt2 files .* are no longer opened"):
         label(data, source=f"ssmde:{tmp_path / 'a.pt2'}")
 
 

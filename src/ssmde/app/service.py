@@ -22,11 +22,16 @@ from ssmde.app.guard import RefusalError, Session
 from ssmde.data.images import resize_image, write_image
 from ssmde.data.video import VIDEO_SUFFIXES, VideoError, VideoNotes, read_chosen_frames, video_info
 from ssmde.inference.camera import CameraSpec, find_camera
-from ssmde.inference.film import write_film
 from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import color_ends, color_ramp, colorize, side_by_side
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
-from ssmde.inference.writers import DEPTH_FILE, WriterOptions, explain_png16, write_frame
+from ssmde.inference.writers import (
+    DEPTH_FILE,
+    WriterOptions,
+    explain_png16,
+    write_film,
+    write_frame,
+)
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 
@@ -202,7 +207,7 @@ class InferenceService:
         picture, notes = partial(film_frame, color_map=color_map), VideoNotes()
         with ExitStack() as stack:
             stack.push(lambda kind, *_: session.drop(folder) if kind else None)
-            append = stack.enter_context(write_film(film, info.fps, path, picture=picture))
+            append = stack.enter_context(write_film(film, info.fps, picture=picture))
             frames = stack.enter_context(closing(read_chosen_frames(path, lambda _: True, notes)))
             while not session.stopped:
                 try:

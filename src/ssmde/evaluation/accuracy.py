@@ -87,8 +87,8 @@ def evaluate(
         split: Part of DATA to measure.
         max_frames: Measure at most so many frames, evenly spread; by default all.
         out: Folder for the files.
-        trust: You made WEIGHTS yourself: open them though they can run code (.pt2), or name an
-            encoder for which the Hugging Face hub has to be asked.
+        trust: Ask the Hugging Face hub for an encoder that old WEIGHTS only name; you trained them
+            yourself.
 
     Raises:
         FileExistsError: If `out` holds files of others under the names of the results.

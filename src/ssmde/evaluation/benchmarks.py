@@ -126,8 +126,8 @@ def benchmark(
         kind: What folders of predictions hold.
         max_frames: Measure at most so many frames, evenly spread; by default all.
         out: Folder for the files.
-        trust: You made all weights yourself: open them though they can run code (.pt2), or name an
-            encoder for which the Hugging Face hub has to be asked.
+        trust: Ask the Hugging Face hub for encoders that old weights only name; you trained them
+            yourself.
 
     Raises:
         FileExistsError: If `out` holds files of others under the names of the table.

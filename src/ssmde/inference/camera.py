@@ -33,10 +33,6 @@ class CameraSpec:
             )
 
 
-class CameraError(ValueError):
-    """A camera that is not that of an image."""
-
-
 def size_of_camera(intrinsics: Pinhole, sizes: Sequence[Size]) -> Size | None:
     """The size that fx, fy, cx, cy belong to: its middle is nearest to (cx, cy). None of none."""
     cx, cy = intrinsics[2:]
@@ -50,30 +46,30 @@ def size_of_camera(intrinsics: Pinhole, sizes: Sequence[Size]) -> Size | None:
 def find_camera(size: Size, spec: CameraSpec) -> tuple[Float64[np.ndarray, "3 3"], str]:
     """Pinhole matrix for an image, and where it comes from, in words: given, or a guess.
 
-    A `CameraError` where the numbers given are those of an image of another shape.
+    A ValueError where the numbers given are those of an image of another shape.
     """
-    if spec.intrinsics is not None:
-        height, width = of_size = spec.of_size or size
-        fx, fy, cx, cy = spec.intrinsics
-        matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
-        try:
-            check_intrinsics(matrix, of_size, where=f"image of {width} x {height}")
-        except ValueError as error:
-            raise CameraError(str(error)) from error
-        scaled = intrinsics_at(matrix, of_size, size)
-        if scaled is None:
-            raise CameraError(
-                f"{size[1]} x {size[0]} pixels, but the camera given is that of {width} x "
-                f"{height}, another shape: predict it with a camera of its own"
+    if spec.intrinsics is None:
+        degrees = spec.hfov_degrees or DEFAULT_HFOV_DEGREES
+        origin = f"given, {degrees:g} degrees wide"
+        if spec.hfov_degrees is None:
+            origin = (
+                f"a guess of {degrees:g} degrees wide: --hfov-degrees or --intrinsics says what "
+                "it is"
             )
-        return scaled, "given" if of_size == size else f"given for {width} x {height}"
-    if spec.hfov_degrees is not None:
-        return from_hfov(size, spec.hfov_degrees), f"given, {spec.hfov_degrees:g} degrees wide"
-    return (
-        from_hfov(size, DEFAULT_HFOV_DEGREES),
-        f"a guess of {DEFAULT_HFOV_DEGREES:g} degrees wide: --hfov-degrees or --intrinsics "
-        "says what it is",
-    )
+        return from_hfov(size, degrees), origin
+    height, width = of_size = spec.of_size or size
+    fx, fy, cx, cy = spec.intrinsics
+    matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
+    check_intrinsics(matrix, of_size, where=f"image of {width} x {height}")
+    scaled = intrinsics_at(matrix, of_size, size)
+    if scaled is None:
+        raise ValueError(
+            f"{size[1]} x {size[0]} pixels, but the camera given is that of {width} x {height}, "
+            "another shape: predict it with a camera of its own"
+        )
+    degrees = 2 * math.degrees(math.atan(0.5 * width / fx))
+    scaling = "" if of_size == size else ", scaled for images of other sizes"
+    return scaled, f"given for {width} x {height}, {degrees:.1f} degrees wide{scaling}"
 
 
 @dataclass(kw_only=True)
@@ -86,25 +82,19 @@ class ToldCamera:
     _shape: float = 0.0  # width / height of the image before
 
     def matrix(self, size: Size) -> Float64[np.ndarray, "3 3"] | None:
-        """Pinhole matrix for an image; none fits: None, or a `CameraError` where one is needed."""
+        """Pinhole matrix for an image; none fits: None, or a ValueError where one is needed."""
         if self.spec.intrinsics is not None and self.spec.of_size is None:
             self.spec = replace(self.spec, of_size=size)  # of a video: that of its first frame
         try:
-            matrix, origin = find_camera(size, self.spec)
-        except CameraError:
+            matrix, line = find_camera(size, self.spec)
+        except ValueError:
             if self.say is not None:
                 raise
             return None  # better none than a wrong one
-        shape, self._shape = self._shape, size[1] / size[0]
-        line = ""
-        if not self._told:
-            fov = 2 * np.degrees(np.arctan(0.5 * size[1] / matrix[0, 0]))
-            line = f"{origin} (horizontal field of view {fov:.1f} degrees)"
-        elif self.spec.of_size not in (None, size):
-            line = "scaled for images of other sizes"
-        elif abs(shape / self._shape - 1) > OTHER_SHAPE:
+        before, self._shape = self._shape, size[1] / size[0]
+        if before and abs(before / self._shape - 1) > OTHER_SHAPE:
             line = "images of several shapes are taken to have this field of view"
-        if self.say is not None and line and line not in self._told:
+        if self.say is not None and line not in self._told:
             self._told.add(line)
             self.say(f"camera: {line}")
         return matrix

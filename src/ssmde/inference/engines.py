@@ -27,6 +27,7 @@ from ssmde.io import check_file, read_bytes
 INPUT, OUTPUT = "image", "depth"
 FACTS_KEY = "ssmde"  # entry of a file's metadata that holds its `ExportFacts`
 LARGEST = 1 << 31  # bytes of a file: no ONNX file can have more
+WHAT = "file of weights"
 OPERATORS_OF = ("", "ai.onnx")  # what ONNX calls its own operators
 
 # Name of an input or output of a graph, type of its numbers, number of axes.
@@ -51,7 +52,7 @@ class ExportFacts:
     image_size: tuple[WorkingSide, WorkingSide]  # the network works at; pictures may have any
     depth_range: tuple[Depth, Depth]  # smallest and largest depth that can come out, in `unit`
     unit: Literal["metres", "scene units"]  # of depth
-    precision: Literal["fp32", "fp16", "bf16", "int8"]
+    precision: Literal["fp32", "fp16", "bf16", "int8"]  # bf16 in files of former versions
     ssmde: str  # version of this package that wrote the file
     version: Literal[1] = 1  # of this record
 
@@ -70,23 +71,26 @@ class ExportFacts:
         try:
             return TypeAdapter(ExportFacts).validate_json(text)
         except ValidationError as error:
-            faults = error.errors(include_url=False)
-        reason = f"its record {FACTS_KEY!r} is none of `ssmde export`"
-        reason += f" ({'.'.join(map(str, faults[0]['loc'])) or 'the whole'}: {faults[0]['msg']})"
-        for fault in faults:
-            if fault["loc"] == ("version",):
-                reason = f"is of export version {fault['input']}, this package reads version 1"
-        raise ValueError(f"{path}: {reason}; export the weights again")
+            fault = error.errors(include_url=False)[0]
+        reason = f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}"
+        raise ValueError(
+            f"{path}: its record {FACTS_KEY!r} is none of `ssmde export` ({reason}); export the "
+            "weights again"
+        )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exported:
-    """An exported file, ready to run."""
+class EngineNetwork(nn.Module):
+    """An exported file in the place of a network, so that a `Predictor` can use it.
 
-    path: Path
-    facts: ExportFacts
-    engine: str  # name of what runs it
-    compute: Callable[[UInt8[np.ndarray, "n h w 3"]], Any]
+    `engine` is the name of what runs it, `compute` the depth it gives for RGB bytes (n, h, w, 3).
+    """
+
+    def __init__(
+        self, path: Path, facts: ExportFacts, engine: str, compute: Callable[[np.ndarray], Any]
+    ) -> None:
+        super().__init__()
+        self.path, self.facts, self.engine, self.compute = path, facts, engine, compute
+        self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # says the device
 
     def run(self, pixels: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n h w"]:
         """Depth of RGB bytes of any size, at that size; a ValueError names a file that fails."""
@@ -103,41 +107,25 @@ class Exported:
             )
         return depth
 
-
-class EngineNetwork(nn.Module):
-    """An exported file in the place of a network, so that a `Predictor` can use it."""
-
-    def __init__(self, exported: Exported) -> None:
-        super().__init__()
-        self.exported = exported
-        self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # says the device
-
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Depth at the size of the RGB image in [0, 1]; the file works at its own size."""
         pixels = (image * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        return torch.from_numpy(self.exported.run(pixels))[:, None].to(image.device)
+        return torch.from_numpy(self.run(pixels))[:, None].to(image.device)
 
 
-def open_exported(path: Path, *, trust: bool = False) -> Exported:
-    """Open a file written by `ssmde export`, by its ending: .onnx, .xml (OpenVINO) or .pt2.
+def open_exported(path: Path) -> EngineNetwork:
+    """Open a file written by `ssmde export`, by its ending: .onnx or .xml (OpenVINO).
 
-    A .pt2 file can run code whatever is checked before, and takes trust. A ValueError says what is
-    damaged or was not written by `ssmde export`, an ImportError which engine is not installed.
+    A ValueError says what is damaged or was not written by `ssmde export`, an ImportError which
+    engine is not installed.
     """
-    check_file(path, "file of weights")
-    if path.suffix == ".pt2" and not trust:
-        raise ValueError(
-            f"{path}: a .pt2 file can run any code when it is opened; take another format (ssmde "
-            "export --format onnx), or add --trust (trust=True in Python) if you made the file "
-            "yourself"
-        )
     return OPENERS[path.suffix](path)
 
 
-def _open_onnx(path: Path) -> Exported:
+def _open_onnx(path: Path) -> EngineNetwork:
+    content = read_bytes(path, limit=LARGEST, what=WHAT)
     onnx = need("onnx", "an .onnx file")
     runtime = need("onnxruntime", "an .onnx file")
-    content = read_bytes(path, limit=LARGEST, what="file of weights")
     with _reading(path):
         model = onnx.ModelProto.FromString(content)
     if foreign := _foreign_part(model):
@@ -155,10 +143,9 @@ def _open_onnx(path: Path) -> Exported:
         (port.name, ONNX_TYPES.get(port.type, "other numbers"), len(port.shape))
         for port in (*session.get_inputs(), *session.get_outputs())
     ])  # fmt: skip
-    return Exported(
-        path=path, facts=facts, engine="ONNX Runtime",
-        compute=lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0],
-    )  # fmt: skip
+    return EngineNetwork(
+        path, facts, "ONNX Runtime", lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0]
+    )
 
 
 def _foreign_part(model: Any) -> str | None:
@@ -177,10 +164,10 @@ def _foreign_part(model: Any) -> str | None:
     return f"holds the operator {strange[0]!r} of another maker" if strange else None
 
 
-def _open_openvino(path: Path) -> Exported:
+def _open_openvino(path: Path) -> EngineNetwork:
+    content, weights = read_bytes(path, limit=LARGEST, what=WHAT), path.with_suffix(".bin")
+    check_file(weights, WHAT)
     openvino = need("openvino", "an OpenVINO .xml file")
-    check_file(path.with_suffix(".bin"), "file of weights")
-    content = read_bytes(path, limit=LARGEST, what="file of weights")
     # OpenVINO takes other kinds of files under this name too, which were not checked.
     if b"<!" in content or not content.lstrip().startswith((b"<?xml", b"<net")):
         raise ValueError(f"{path}: is damaged or no OpenVINO file of `ssmde export`; export again")
@@ -194,7 +181,7 @@ def _open_openvino(path: Path) -> Exported:
             )
     core = openvino.Core()
     with _reading(path):
-        model = core.read_model(path, path.with_suffix(".bin"))
+        model = core.read_model(path, weights)
     text = model.get_rt_info(FACTS_KEY).astype(str) if model.has_rt_info(FACTS_KEY) else None
     facts = ExportFacts.from_text(text, path)
     _check_ports(path, [
@@ -205,34 +192,21 @@ def _open_openvino(path: Path) -> Exported:
         )
         for port in (*model.inputs, *model.outputs)
     ])  # fmt: skip
-    options = {
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": "bf16" if facts.precision == "bf16" else "f32",
-    }
+    options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
     with _reading(path):
         compiled = core.compile_model(model, "CPU", options)
-    return Exported(
-        path=path, facts=facts, engine="OpenVINO",
-        compute=lambda pixels: np.array(compiled(pixels)[OUTPUT]),
-    )  # fmt: skip
+    return EngineNetwork(path, facts, "OpenVINO", lambda pixels: np.array(compiled(pixels)[OUTPUT]))
 
 
-def _open_torch(path: Path) -> Exported:
-    extra: dict[str, Any] = {FACTS_KEY: ""}
-    with _reading(path):
-        program = torch.export.load(path, extra_files=extra)
-    network = program.module()
-
-    @torch.inference_mode()
-    def compute(pixels: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n h w"]:
-        return network(torch.from_numpy(np.require(pixels, requirements="W"))).numpy()
-
-    facts = ExportFacts.from_text(extra[FACTS_KEY], path)
-    return Exported(path=path, facts=facts, engine="torch.export", compute=compute)
+def _refuse_torch(path: Path) -> EngineNetwork:
+    raise ValueError(
+        f"{path}: .pt2 files (torch.export) are no longer opened, since they can run any code: "
+        "export the weights as ONNX (ssmde export WEIGHTS depth.onnx), or load their .safetensors"
+    )
 
 
-OPENERS: dict[str, Callable[[Path], Exported]] = {
-    ".onnx": _open_onnx, ".xml": _open_openvino, ".pt2": _open_torch,
+OPENERS: dict[str, Callable[[Path], EngineNetwork]] = {
+    ".onnx": _open_onnx, ".xml": _open_openvino, ".pt2": _refuse_torch,
 }  # fmt: skip
 """Endings of exported files, and what opens each."""
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +35,7 @@ from ssmde.data.images import (
 )
 from ssmde.data.scene_folder import frame_order, left_out
 from ssmde.data.video import VideoError, VideoFrame
-from ssmde.io import natural_order, read_text
+from ssmde.io import fitting_name, natural_order
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 """A path; the bytes of an image file; a PIL image; numpy (h, w, c) or (h, w); a tensor (c, h, w) or
@@ -46,6 +46,7 @@ MOST_THREADS = 4  # that read; more only fill the memory: the network is slower
 AHEAD = MOST_PIXELS  # pixels that may wait or be read, besides the image that is read next
 WEBCAMS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 """By platform: FFmpeg's name for its cameras, and what a camera is called there."""
+RTSP = ("rtsp://", "rtsps://")
 RTSP_OPTIONS = {"rtsp_transport": "tcp"}  # UDP loses packets, which shows as gray smear
 SILENCE = 10.0  # seconds without a frame of a camera
 Item = TypeVar("Item")
@@ -114,16 +115,15 @@ def local_path(source: str | Path) -> Path:
     return Path(source)
 
 
-def find_images(source: Path) -> dict[str, Path]:
-    """The images of a list, a file, a folder or a glob, by the name of their output.
+def find_images(source: Path, room: int) -> dict[str, Path]:
+    """The images of a file, a folder or a glob, by where they lie below it.
 
-    A FileNotFoundError where there is nothing, a ValueError where there is no image.
+    Names leave out endings where these tell nothing, and leave room for so many bytes. A
+    FileNotFoundError where there is nothing, a ValueError where there is no image.
     """
     folder = source
-    if source.suffix.lower() == ".txt" and source.is_file():
-        return name_listed(source)
     if source.is_dir():
-        found = list(source.iterdir())
+        found = [*source.iterdir()]
     elif source.is_file():
         folder, found = source.parent, [source]
     else:  # a glob
@@ -131,7 +131,9 @@ def find_images(source: Path) -> dict[str, Path]:
         if not wild:
             raise FileNotFoundError(f"{source}: no such file or folder, and not a glob")
         folder = Path(*source.parts[: wild[0]])
-        found = list(folder.glob(str(Path(*source.parts[wild[0] :]))))
+        found = [*folder.glob(str(Path(*source.parts[wild[0] :])))]
+    if source.suffix.lower() == ".txt" and source.is_file():
+        raise ValueError(f"{source}: lists of images are no longer read: give a folder or a glob")
     if not source.is_file():
         found = [p for p in found if p.suffix.lower() in READABLE and p.name[0] != "."]
     order = frame_order([image.name for image in found])
@@ -141,40 +143,18 @@ def find_images(source: Path) -> dict[str, Path]:
         raise ValueError(
             f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
         )
-    return _named(found, str(folder))
-
-
-def name_listed(source: Path) -> dict[str, Path]:
-    """The images of a list, a path a line, with the names of their outputs.
-
-    A path starts at the folder of the list. Names leave out the folders that all images share.
-    Empty lines, and lines that begin with #, are passed over; a list of none is a ValueError.
-    """
-    lines = [line.strip() for line in read_text(source).split("\n")]
-    listed = [line for line in dict.fromkeys(lines) if line and not line.startswith("#")]
-    images = [source.parent / local_path(line) for line in listed]
-    if not images:
-        raise ValueError(f"{source}: lists no image; write a path on each line")
-    return _named(images, os.path.commonpath([os.path.abspath(image.parent) for image in images]))
-
-
-def _named(images: Sequence[Path], above: str) -> dict[str, Path]:
-    """Images by where they lie below a folder, without endings where these tell nothing."""
-    below = [os.path.relpath(image, above) for image in images]
-    stems = [os.path.splitext(name)[0] for name in below]
-    times = Counter(stems)
-    return {
-        stem if times[stem] == 1 else name: image
-        for name, stem, image in zip(below, stems, images, strict=True)
-    }
+    below = [Path(os.path.relpath(image, folder)) for image in found]
+    times = Counter(path.with_suffix("") for path in below)
+    names = (path if times[path.with_suffix("")] > 1 else path.with_suffix("") for path in below)
+    fitting = (str(name.with_name(fitting_name(name.name, room))) for name in names)
+    return dict(zip(fitting, found, strict=True))
 
 
 def read_ahead(
     items: Iterable[Item],
     read: Callable[[Item], Read],
-    *,
+    pixels: Callable[[Item], int],
     threads: int = min(MOST_THREADS, os.cpu_count() or 1),
-    pixels: Callable[[Item], int] = lambda _: 0,
 ) -> Iterator[Read]:
     """What `read` returns for each item, in order; threads read a few before they are asked for.
 
@@ -186,27 +166,21 @@ def read_ahead(
         pending: deque[tuple[int, Future[Read]]] = deque()
         held = next(waiting, None)  # the next one, as long as there is no room for it
         try:
-            while True:
-                while held is not None and len(pending) < 2 * threads:
-                    if pending and held[0] > AHEAD - sum(size for size, _ in pending):
-                        break
+            while held or pending:
+                room = AHEAD - sum(size for size, _ in pending)
+                if held and len(pending) < 2 * threads and (held[0] <= room or not pending):
                     pending.append((held[0], pool.submit(read, held[1])))
                     held = next(waiting, None)
-                if not pending:
-                    return
-                yield pending.popleft()[1].result()
+                else:
+                    yield pending.popleft()[1].result()
         finally:
             for _, future in pending:
                 future.cancel()
 
 
-def is_live(source: object) -> bool:
+def is_live(source: str) -> bool:
     """True for the number of a webcam, or an rtsp address."""
-    return isinstance(source, str) and (source.isdecimal() or _is_rtsp(source))
-
-
-def _is_rtsp(source: str) -> bool:
-    return source.lower().startswith(("rtsp://", "rtsps://"))
+    return source.isdecimal() or source.lower().startswith(RTSP)
 
 
 def read_live(source: str) -> Generator[VideoFrame]:
@@ -215,10 +189,26 @@ def read_live(source: str) -> Generator[VideoFrame]:
     A thread decodes, and overwrites what nobody took. A `VideoError` where there is no such camera,
     or it falls silent before its first frame.
     """
-    container = _open_camera(source)
+    container, began = _open_camera(source), time.monotonic()
     latest: queue.Queue[VideoFrame | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
-    reader = threading.Thread(target=_read_newest, args=(container, latest, stop), daemon=True)
+
+    def decode() -> None:
+        try:  # the line breaks, or the film has no stream
+            with container, suppress(av.error.FFmpegError, IndexError):
+                for number, frame in enumerate(container.decode(container.streams.video[0])):
+                    if stop.is_set() or too_many_pixels((frame.height, frame.width)):
+                        break
+                    pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+                    now = time.monotonic() - began
+                    with suppress(queue.Empty):  # nobody took it: the newest goes first
+                        latest.get_nowait()
+                    latest.put(VideoFrame(number=number, time=now, pixels=pixels))
+        finally:
+            if not stop.is_set():
+                latest.put(None)
+
+    reader = threading.Thread(target=decode, daemon=True)
     reader.start()
     count = 0
     try:
@@ -235,44 +225,21 @@ def read_live(source: str) -> Generator[VideoFrame]:
         reader.join(timeout=SILENCE)
 
 
-def _read_newest(
-    container: Any, latest: "queue.Queue[VideoFrame | None]", stop: threading.Event
-) -> None:
-    began = time.monotonic()
-    try:
-        with container, suppress(av.error.FFmpegError, IndexError):  # the line breaks, or is empty
-            for number, frame in enumerate(container.decode(container.streams.video[0])):
-                if stop.is_set() or too_many_pixels((frame.height, frame.width)):
-                    break
-                pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
-                now = time.monotonic() - began
-                with suppress(queue.Empty):  # nobody took it: the newest goes first
-                    latest.get_nowait()
-                latest.put(VideoFrame(number=number, time=now, pixels=pixels))
-    finally:
-        if not stop.is_set():
-            latest.put(None)
-
-
 def _open_camera(source: str) -> Any:
-    if _is_rtsp(source):
-        what, check = source, "the address, its user and password"
-        address, kind, options = source, None, RTSP_OPTIONS
-    elif sys.platform in WEBCAMS:
-        kind, name = WEBCAMS[sys.platform]
-        address, options = name.format(source), dict[str, str]()
-        what, check = f"webcam {source}", f"that {address} exists and no other program uses it"
-    else:
-        raise VideoError(
-            f"webcam {source}: webcams are read on Linux and macOS only; record a video, or give "
-            "the rtsp address of the camera"
-        )
+    instead = "record a video, or give the rtsp address of the camera"
+    what, check = source, "the address, its user and password"
+    address, kind, options = source, None, RTSP_OPTIONS
+    if not source.lower().startswith(RTSP):
+        what = f"webcam {source}"
+        if sys.platform not in WEBCAMS:
+            raise VideoError(f"{what}: webcams are read on Linux and macOS only; {instead}")
+        (kind, name), options = WEBCAMS[sys.platform], {}
+        address = name.format(source)
+        check = f"that {address} exists and no other program uses it"
     try:
         return av.open(address, format=kind, options=options, timeout=SILENCE)
     except av.error.FFmpegError as error:
         raise VideoError(f"{what}: cannot be opened ({error.strerror}); check {check}") from error
     except ValueError as error:  # no such input
-        raise VideoError(
-            f"{what}: this PyAV was built without {kind}, so it reads no webcam; record a video, "
-            "or give the rtsp address of the camera"
-        ) from error
+        reason = f"this PyAV was built without {kind}, so it reads no webcam"
+        raise VideoError(f"{what}: {reason}; {instead}") from error

@@ -37,15 +37,15 @@ def load(
         resolution: Size (height, width) the network sees, multiples of 32; by default the size it
             was trained at, or of several the one whose proportions are nearest to the image's.
         device: Where to compute; by default a GPU if there is one.
-        trust: You made the file at `path` yourself: open it even if it is a .pt2, which can run
-            code, or names an encoder of the Hugging Face hub that has to be asked for.
+        trust: You trained the weights at `path` yourself: ask the Hugging Face hub for an encoder
+            that an old file only names.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it holds no weights of this project or another version of it, or needs trust.
     """
     named = named_weights(str(path))
-    place, trust = named or Path(path), trust and named is None
+    place = named or Path(path)
     if is_foreign(place):
         network, size = load_foreign(place)
         return Predictor(
@@ -54,8 +54,8 @@ def load(
         )  # fmt: skip
     file = weights_file(place)
     if file.suffix in OPENERS:
-        exported = open_exported(file, trust=trust)
-        facts = exported.facts
+        network = open_exported(file)
+        facts = network.facts
         if resolution not in (None, facts.image_size):
             height, width = facts.image_size
             raise ValueError(
@@ -63,14 +63,13 @@ def load(
                 "weights again, with --resolution HEIGHT WIDTH"
             )
         return Predictor(
-            EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range,
-            source=str(file),
+            network, facts.image_size, depth_range=facts.depth_range, source=str(file),
             metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
         )  # fmt: skip
     tensors, metadata = read_weights(file)
     config, scale = stored_config(file, metadata), stored_scale(metadata, origin=str(file))
     encoder = config.model.encoder
-    if encoder.startswith(HUB_PREFIX) and not trust:
+    if encoder.startswith(HUB_PREFIX) and not (trust and named is None):
         if BACKBONE_KEY not in metadata:
             raise ValueError(
                 f"{file}: its encoder is {encoder}, and the file does not say how that is built; a "
@@ -115,7 +114,7 @@ def find_weights(weights: str | Path) -> Path:
 def licence_of(predictor: Predictor) -> str | None:
     """Licence of weights that tell it: released ones, and files of `ssmde export`."""
     if isinstance(predictor.network, EngineNetwork):
-        return predictor.network.exported.facts.licence
+        return predictor.network.facts.licence
     name = predictor.source
     return RELEASED[name].licence if name in RELEASED and is_released(name) else None
 

@@ -69,12 +69,9 @@ def colorize(
     of matplotlib, to `far`, the first; by default the `color_ends` of the map.
     """
     if near is None or far is None:
-        ends = color_ends(depth)
-        near, far = ends[0] if near is None else near, ends[1] if far is None else far
+        near, far = color_ends(depth)
     if not 0 < near < far:
-        raise ValueError(
-            f"the ends of the colours must be 0 < near < far, got {near:g} and {far:g}"
-        )
+        raise ValueError(f"the ends of the colors must be 0 < near < far, got {near:g} and {far:g}")
     colors = np.empty((*depth.shape, 3), np.uint8)
     for band in bands(depth.shape):
         valid = _valid(depth[band])
@@ -121,19 +118,16 @@ def side_by_side(
     if titles is not None:
         if len(titles) != len(images):
             raise ValueError(f"{len(images)} pictures need as many titles, got {len(titles)}")
-        images = [_titled(image, title) for image, title in zip(images, titles, strict=True)]
+        heads = [Image.fromarray(_white(TEXT_SIZE + GAP, image.shape[1])) for image in images]
+        for head, title in zip(heads, titles, strict=True):
+            ImageDraw.Draw(head).text((1, 0), title, fill=(0, 0, 0), font=_font())
+        images = [np.concatenate([np.asarray(h), i]) for h, i in zip(heads, images, strict=True)]
     width = sum(image.shape[1] for image in images) + GAP * (len(images) - 1)
     row, left = _white(max(image.shape[0] for image in images), width), 0
     for image in images:
         row[: image.shape[0], left : left + image.shape[1]] = image
         left += image.shape[1] + GAP
     return row
-
-
-def _titled(image: UInt8[np.ndarray, "_ _ 3"], title: str) -> Picture:
-    head = Image.fromarray(_white(TEXT_SIZE + GAP, image.shape[1]))
-    ImageDraw.Draw(head).text((1, 0), title, fill=(0, 0, 0), font=_font())
-    return np.concatenate([np.asarray(head), image])
 
 
 def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
@@ -157,20 +151,20 @@ def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:
     Prediction and truth share their colors, whose ends come from the truth if there is one. Each
     picture is `height` pixels high; by default as high as its frame.
     """
-    return stack([_panel_row(row, height) for row in rows])
-
-
-def _panel_row(row: PanelRow, height: int | None) -> Picture:
-    high, wide = row.image.shape[:2]
-    size = (high, wide) if height is None else (height, max(1, round(wide * height / high)))
-    ends = depth_range(row.depth if row.truth is None else row.truth)
-    near, far = ends or color_ends(row.depth)
-    parts = {row.title or "frame": row.image, "prediction": colorize(row.depth, near=near, far=far)}
-    if row.truth is not None:
-        parts["truth"] = colorize(row.truth, near=near, far=far)
-        fitted = _nearest(row.depth, row.truth.shape)
-        parts[f"error, 0 to {WORST_ERROR:.0%}"] = colorize_error(fitted, row.truth)
-    return side_by_side([_nearest(picture, size) for picture in parts.values()], list(parts))
+    shown: list[Picture] = []
+    for row in rows:
+        high, wide = row.image.shape[:2]
+        size = (high, wide) if height is None else (height, max(1, round(wide * height / high)))
+        ends = depth_range(row.depth if row.truth is None else row.truth)
+        near, far = ends or color_ends(row.depth)
+        colors = colorize(row.depth, near=near, far=far)
+        parts = {row.title or "frame": row.image, "prediction": colors}
+        if row.truth is not None:
+            parts["truth"] = colorize(row.truth, near=near, far=far)
+            fitted = _nearest(row.depth, row.truth.shape)
+            parts[f"error, 0 to {WORST_ERROR:.0%}"] = colorize_error(fitted, row.truth)
+        shown.append(side_by_side([_nearest(p, size) for p in parts.values()], list(parts)))
+    return stack(shown)
 
 
 def _nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain, islice, tee
@@ -33,16 +33,10 @@ from ssmde.data.video import (
     read_chosen_frames,
     video_info,
 )
-from ssmde.inference.camera import CameraError, CameraSpec, Pinhole, ToldCamera, size_of_camera
+from ssmde.former import FORMER_FORMATS
+from ssmde.inference.camera import CameraSpec, Pinhole, ToldCamera, size_of_camera
 from ssmde.inference.engines import EngineNetwork
-from ssmde.inference.film import write_film
-from ssmde.inference.input import (
-    find_images,
-    is_live,
-    local_path,
-    read_ahead,
-    read_live,
-)
+from ssmde.inference.input import find_images, is_live, local_path, read_ahead, read_live
 from ssmde.inference.loading import load, looks_like_weights
 from ssmde.inference.pictures import color_ends
 from ssmde.inference.predictor import BATCH_SIZE, PredictedFrame, Predictor
@@ -55,6 +49,7 @@ from ssmde.inference.writers import (
     WriterOptions,
     explain_png16,
     frame_files,
+    write_film,
     write_frame,
 )
 from ssmde.io import fitting_name
@@ -121,10 +116,9 @@ def predict_files(
     Args:
         weights: Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, with
             INPUT as the first word, it is small, which comes with the package.
-        source: Image, folder of images, quoted glob, .txt list of paths, video, rtsp address, or
-            number of a webcam.
+        source: Image, folder of images, quoted glob, video, rtsp address, or number of a webcam.
         out: Folder to write to.
-        format: Some of png16, npz, exr, color, normals, ply, glb and video, with commas between. By
+        format: Some of png16, npz, color, normals, ply, glb and video, with commas between. By
             default png16,color; video for a video.
         resolution: Size the network sees, height and width in pixels; multiples of 32. By default
             that of the training.
@@ -137,8 +131,8 @@ def predict_files(
         engine: Predict here, or images on all GPUs or processors of a Ray cluster, whose machines
             see weights, images and output under the same paths.
         overwrite: Replace files that were made of another input, with other weights or options.
-        trust: You made WEIGHTS yourself: open them though they can run code (.pt2), or name an
-            encoder for which the Hugging Face hub has to be asked.
+        trust: Ask the Hugging Face hub for an encoder that old WEIGHTS only name; you trained them
+            yourself.
 
     Raises:
         FileExistsError: If a file of the output may not be replaced; nothing is written then.
@@ -157,7 +151,7 @@ def predict_files(
     if format is not None:
         formats = tuple(dict.fromkeys(format.split(",")))
     _check(formats, here, folder, engine, moving=moving)
-    images = {} if moving else _find_images(here)
+    images = {} if moving else find_images(here, LONGEST_SUFFIX)
     if intrinsics is not None:
         sizes = [size for size in map(_size_of, images.values()) if any(size)]
         camera = replace(camera, of_size=size_of_camera(intrinsics, sizes))
@@ -175,7 +169,7 @@ def predict_files(
         summary = _images(open_job, images, here, on_ray=engine == "ray")
     elif live:
         frames = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
-        summary = _film(open_job(), CAMERA, frames, source, fps=LIVE_FPS, live=True)
+        summary = _film(open_job(), CAMERA, frames, None, fps=LIVE_FPS)
     else:
         name, info, notes = fitting_name(here.stem, LONGEST_SUFFIX), video_info(here), VideoNotes()
         frames = read_chosen_frames(here, lambda _: True, notes)
@@ -192,16 +186,11 @@ def _words(
     """Weights, input and folder; of two words the weights are those of the package."""
     if source is not None and out is not None:
         return weights, str(source), Path(out)
-    if source is None or isinstance(weights, Predictor) or looks_like_weights(Path(weights)):
-        if not str(weights):
-            raise ValueError(
-                "predict takes [WEIGHTS] INPUT OUT, got none: such as ssmde predict photo.jpg out"
-            )
-        got = f"{str(weights)!r} alone"
-        if source is not None:
-            got = f"weights {str(weights)!r} and {str(source)!r}"
+    is_weights = isinstance(weights, Predictor) or looks_like_weights(Path(weights))
+    if source is None or is_weights:
+        got = " and ".join(repr(str(word)) for word in (weights, source) if word) or "none"
         raise ValueError(
-            f"predict takes [WEIGHTS] INPUT OUT, got {got}: say where to write to as well"
+            f"predict takes [WEIGHTS] INPUT OUT, such as ssmde predict photo.jpg out, got {got}"
         )
     return DEFAULT_WEIGHTS, str(weights), Path(source)
 
@@ -215,8 +204,8 @@ def _check(formats: Iterable[str], source: Path, out: Path, engine: str, *, movi
     if not moving and source.is_dir() and source.resolve() == out.resolve():
         raise ValueError(f"{out} is the input folder: choose another folder for the output")
     for name in formats:
-        if name == "rerun":
-            raise ValueError("format 'rerun' is no more: take ply, which its viewer reads")
+        if name in FORMER_FORMATS:
+            raise ValueError(f"format {name!r} is no more: {FORMER_FORMATS[name]}")
         if name not in FORMATS:
             raise ValueError(f"unknown format {name!r}: choose from {', '.join(FORMATS)}")
         if name == VIDEO and not moving:
@@ -224,15 +213,6 @@ def _check(formats: Iterable[str], source: Path, out: Path, engine: str, *, movi
                 f"format {name!r} needs a video file ({', '.join(VIDEO_SUFFIXES)}), got {source}: "
                 "choose color, or make a video of the images first"
             )
-
-
-def _find_images(source: Path) -> dict[str, Path]:
-    """Images by names that leave room for the endings of the outputs."""
-    names = {Path(name): image for name, image in find_images(source).items()}
-    return {
-        str(name.with_name(fitting_name(name.name, LONGEST_SUFFIX))): image
-        for name, image in names.items()
-    }
 
 
 def _size_of(image: Path) -> tuple[int, int]:
@@ -249,19 +229,20 @@ class Job:
 
     predictor: Predictor
     camera: ToldCamera
-    temporal: bool = False  # blend each frame of a video with those before it
-    batch_size: int = BATCH_SIZE
+    temporal: bool  # blend each frame of a video with those before it
+    batch_size: int
     out: Path  # folder that exists when something is written
     formats: tuple[str, ...]
     writer: WriterOptions
-    way: str = ""  # digest of the network and the options: with the source, the mark of a file
-    overwrite: bool = False
-    max_frames: int | None = None
-    levels: tuple[int, int] | None = None  # of all 16-bit gray images: see `gray_levels`
+    way: str  # digest of the network and the options: with the source, the mark of a file
+    overwrite: bool
+    max_frames: int | None
+    levels: tuple[int, int] | None  # of all 16-bit gray images: see `gray_levels`
 
-    def mark(self, source: Path | str, *, max_frames: int | None = None) -> str:
-        """The mark of what is made of an image or a video."""
-        return mark_of(way=self.way, source=identity(source), max_frames=max_frames)
+    def mark(self, source: Path | None, *, max_frames: int | None = None) -> str:
+        """The mark of what is made of an image, a video or, without a source, a camera."""
+        found = None if source is None else identity(source)
+        return mark_of(way=self.way, source=found, max_frames=max_frames)
 
     def done(self, paths: Iterable[Path], mark: str) -> bool:
         """As `ssmde.outputs.done_or_free`."""
@@ -271,7 +252,7 @@ class Job:
         """The files of one image or frame."""
         return [*frame_files(self.out, name, self.formats)]
 
-    def write(self, name: str, frame: PredictedFrame, source: Path | str) -> list[Path]:
+    def write(self, name: str, frame: PredictedFrame, source: Path | None) -> list[Path]:
         """Write the files of one image or frame."""
         with recorded(self.mark(source)):
             return write_frame(self.out, name, frame, self.formats, self.writer)
@@ -291,27 +272,11 @@ class Job:
         named, seen = tee(images)  # which keeps those that the network has not answered yet
         pixels_of = (pixels for _, pixels in seen)
         found = self.predictor.predict_many(pixels_of, batch_size=self.batch_size)
-        for prediction, (name, pixels) in zip(
-            found, named, strict=False
-        ):  # the network reads first
+        for one, (name, pixels) in zip(found, named, strict=False):  # the network reads first
             yield name, PredictedFrame(
-                pixels=pixels, depth=prediction.depth, info=self.predictor.info,
+                pixels=pixels, depth=one.depth, info=self.predictor.info,
                 intrinsics=self.camera.matrix((pixels.shape[0], pixels.shape[1])),
             )  # fmt: skip
-
-    def predict_video(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, PredictedFrame]]:
-        """Number and prediction of each frame; its colors, and depth if wanted, are steady."""
-        ends: tuple[float, float] | None = None
-        smoother: Smoother | None = None
-        for frame, found in self.predict((frame, frame.pixels) for frame in frames):
-            depth = found.depth
-            if frame.begins:  # another scene: nothing is carried over
-                ends = smoother = None
-            if self.temporal:
-                smoother = smoother or Smoother(self.predictor.size_for(depth.shape))
-                depth = smoother.smooth(found.pixels, depth)
-            ends = color_ends(depth, ends)
-            yield frame.number, replace(found, depth=depth, time=frame.time, ends=ends)
 
 
 def _open_job(
@@ -324,17 +289,11 @@ def _open_job(
     if resolution is not None and weights.image_size != resolution:
         weights = weights.at(resolution)
     needed = any(FORMATS[name].needs_camera for name in job["formats"])
-    way = mark_of(  # under the names of earlier versions, whose files are known again
-        network=network_mark(weights),
-        wishes={
-            "confidence": False, "tiles": 1, "batch_size": 1, "temporal": job["temporal"],
-            "camera": asdict(camera),
-        },
-        style={**asdict(job["writer"]), "least_confidence": 0.0},
+    way = mark_of(
+        network=network_mark(weights), camera=asdict(camera), writer=asdict(job["writer"]),
+        temporal=job["temporal"], levels=job["levels"],  # another image may change them
         now=[time.time_ns(), os.getpid()] if live else None,  # of a camera nothing is done twice
     )  # fmt: skip
-    if job["levels"] is not None:  # another image may change them
-        way = mark_of(way=way, levels=job["levels"])
     told = ToldCamera(spec=camera, say=partial(print, file=sys.stderr) if needed else None)
     return Job(predictor=weights, camera=told, batch_size=1 if live else BATCH_SIZE, way=way, **job)
 
@@ -343,8 +302,7 @@ def network_mark(predictor: Predictor) -> str:
     """Digest of all that decides what a predictor says: layers, weights, sizes, unit."""
     network, content = predictor.network, hashlib.sha256()
     if isinstance(network, EngineNetwork):
-        file = Path(predictor.source)
-        parts = [f for f in (file, file.with_suffix(".bin")) if f.is_file()]
+        parts = [f for f in (network.path, network.path.with_suffix(".bin")) if f.is_file()]
         content.update("".join(map(digest_of, parts)).encode())
     else:
         content.update(f"{type(network).__qualname__} {network}".encode())
@@ -359,17 +317,12 @@ def _images(open_job: Callable[[], Job], images: Images, source: Path, *, on_ray
     """Those images whose files are not there yet; killed parts beside them are removed."""
     job = open_job()
     files = {name: job.files(name) for name in images}
-    everything = set(chain.from_iterable(files.values()))
-    inputs = {os.path.realpath(image) for image in images.values()}
-    for path in everything:
-        if os.path.realpath(path) in inputs:
-            raise FileExistsError(f"{path}: is an input itself: choose another folder")
+    everything = {*chain.from_iterable(files.values())}
     todo = {n: image for n, image in images.items() if not job.done(files[n], job.mark(image))}
     for folder in {path.parent for path in everything}:
         sweep(folder, lambda name, folder=folder: folder / name in everything)
-    done = [path for name in images if name not in todo for path in files[name]]
     job.begin()
-    made: list[Summary] = []
+    skipped = dict[str, str]()
     if on_ray and todo:
         # Images of a lost worker are done once more: files are replaced whole, by equal ones.
         items = iter(todo.items())
@@ -377,73 +330,65 @@ def _images(open_job: Callable[[], Job], images: Images, source: Path, *, on_ray
         with bars() as progress:
             task = progress.add_task("predicting", total=len(todo))
             for piece, found in work_on_ray(open_job, predict_images, pieces, lost=_say_lost):
-                made.append(found)
+                skipped |= found
                 progress.advance(task, len(piece))
     else:
-        made.append(predict_images(job, todo, show_progress=bool(todo)))
+        skipped = predict_images(job, todo)
     notes = stretch_note(job.levels)
     if source.is_dir() and (others := left_out(source, READABLE)):
         notes.append(f"{source}: left out: {others}")
-    there = {*done, *(path for one in made for path in one.written)}
     return Summary(
-        written=tuple(path for path in chain.from_iterable(files.values()) if path in there),
-        skipped=tuple(reason for one in made for reason in one.skipped),
-        present=len(done), notes=tuple(notes),
+        written=tuple(path for name in images if name not in skipped for path in files[name]),
+        skipped=tuple(skipped.values()), notes=tuple(notes),
+        present=sum(len(files[name]) for name in images if name not in todo),
     )  # fmt: skip
 
 
-def predict_images(job: Job, images: Images, *, show_progress: bool = False) -> Summary:
-    """Files of every image; what cannot be read is named."""
-    written, skipped = list[Path](), list[str]()
+def predict_images(job: Job, images: Images) -> dict[str, str]:
+    """Write the files of every image; those that cannot be read, with the reason."""
+    skipped = dict[str, str]()
 
-    def read(item: tuple[str, Path]) -> tuple[str, Pixels | str]:
+    def read(image: Path) -> Pixels | str:
         try:
-            return item[0], read_image(item[1], levels=job.levels)
+            return read_image(image, levels=job.levels)
         except ImageError as error:
-            return item[0], str(error)
+            return str(error)
 
     def readable() -> Iterator[tuple[str, Pixels]]:
-        items = with_bar(images.items(), "predicting", len(images), show=show_progress)
-        for name, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
-            if isinstance(found, str):
-                skipped.append(found)
+        names = with_bar(images, "predicting", len(images), show=bool(images))
+        found = read_ahead(images.values(), read, lambda image: prod(_size_of(image)))
+        for name, pixels in zip(names, found, strict=True):
+            if isinstance(pixels, str):
+                skipped[name] = pixels
                 continue
             try:
-                job.camera.matrix((found.shape[0], found.shape[1]))
-            except CameraError as error:
-                skipped.append(f"{images[name]}: {error}")
+                job.camera.matrix((pixels.shape[0], pixels.shape[1]))
+            except ValueError as error:
+                skipped[name] = f"{images[name]}: {error}"
             else:
-                yield name, found
+                yield name, pixels
 
     for name, frame in job.predict(readable()):
-        written += job.write(name, frame, images[name])
-    return Summary(written=tuple(written), skipped=tuple(skipped))
+        job.write(name, frame, images[name])
+    return skipped
 
 
 def _say_lost(images: Images, tries: int) -> str:
-    names = list(images)
-    return (
-        f"a worker was lost {tries} times over {counted(len(names), 'image')}, {names[0]} to "
-        f"{names[-1]}; what was written so far is kept"
-    )
+    which = f"{counted(len(images), 'image')} from {min(images)} on"
+    return f"a worker was lost {tries} times over {which}; what was written so far is kept"
 
 
 def _film(
-    job: Job,
-    name: str,
-    frames: Iterable[VideoFrame],
-    source: Path | str,
-    *,
-    fps: float,
+    job: Job, name: str, frames: Iterable[VideoFrame], source: Path | None, *, fps: float,
     frames_in_all: int | None = None,
-    live: bool = False,
-) -> Summary:
+) -> Summary:  # fmt: skip
     """Files of every frame, and a film of them, unless all are there; parts of killed runs go.
 
-    `fps` is for frames without a time. Ctrl-C ends live frames, with what was written kept.
+    `fps` is for frames without a time. Without a source they are live: Ctrl-C ends them, with what
+    was written kept.
     """
     count = min((n for n in (frames_in_all, job.max_frames) if n), default=None)
-    mark = job.mark(source, max_frames=None if live else job.max_frames)
+    mark = job.mark(source, max_frames=job.max_frames)
     film = [job.out / f"{name}{FORMATS[VIDEO].suffix}"] if VIDEO in job.formats else []
     suffixes = [FORMATS[key].suffix for key in job.formats if key != VIDEO]
     endings = "|".join(map(re.escape, suffixes))
@@ -453,23 +398,29 @@ def _film(
         found = numbered.fullmatch(file) if suffixes else None
         return found is not None and (count is None or int(found[1]) < count)
 
-    listed = sorted(job.out.iterdir()) if job.out.is_dir() else []
-    there = [path for path in listed if is_frame(path.name)]
+    there = [path for path in sorted(job.out.glob("*")) if is_frame(path.name)]
     done = all([job.done(film, mark), job.done(there, job.mark(source))])  # both may refuse
     sweep(job.out, lambda file: job.out / file in film or is_frame(file))
     job.begin()
     if done and (not suffixes or (count and len(there) == count * len(suffixes))):
-        every = [path for i in range(count or 0) for path in job.files(f"{name}_{i:06d}")]
-        return Summary(written=(*film, *every), present=len(film) + len(every))
-    written = [*film]
+        return Summary(written=(*film, *there), present=len(film) + len(there))
+    written, ends, smoother = [*film], None, None
     read = with_bar(islice(frames, job.max_frames), "predicting", count)
-    sound_of = None if live else Path(source)
     with ExitStack() as stack:
         with recorded(mark):
-            appends = [stack.enter_context(write_film(path, fps, sound_of)) for path in film]
-        with suppress(KeyboardInterrupt) if live else nullcontext():
-            for number, frame in job.predict_video(read):
-                for append in appends:
-                    append(frame)
-                written += job.write(f"{name}_{number:06d}", frame, source)
+            appends = [stack.enter_context(write_film(path, fps)) for path in film]
+        if source is None:
+            stack.enter_context(suppress(KeyboardInterrupt))
+        for frame, found in job.predict((frame, frame.pixels) for frame in read):
+            depth = found.depth
+            if frame.begins:  # another scene: nothing is carried over
+                ends = smoother = None
+            if job.temporal:
+                smoother = smoother or Smoother(job.predictor.size_for(depth.shape))
+                depth = smoother.smooth(found.pixels, depth)
+            ends = color_ends(depth, ends)  # steady ones
+            found = replace(found, depth=depth, time=frame.time, ends=ends)
+            for append in appends:
+                append(found)
+            written += job.write(f"{name}_{frame.number:06d}", found, source)
     return Summary(written=tuple(written))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -63,37 +63,26 @@ class PredictedFrame:
     info: ModelInfo = ModelInfo()  # where the depth comes from
 
 
+@dataclass(eq=False)
 class Predictor:
-    """A trained depth network and the size it wants its images in.
+    """A trained depth network and the size it wants its images in."""
 
-    Args:
-        network: Maps RGB (b, 3, h, w) in [0, 1] to depth (b, 1, h, w); set to evaluation here.
-        image_size: Size (height, width) the network sees; multiples of 32.
-        more_sizes: Further sizes it was trained at: an image is seen at the one whose proportions
-            are nearest to its own.
-        depth_range: Smallest and largest depth of a prediction, in its unit.
-        source: Where the weights come from, for tables.
-        metres_per_unit: What the network says times this is metres; None where nobody knows.
-    """
+    network: nn.Module
+    """Maps RGB (b, 3, h, w) in [0, 1] to depth (b, 1, h, w); set to evaluation here."""
+    image_size: tuple[int, int]  # size (height, width) the network sees; multiples of 32
+    _: KW_ONLY
+    more_sizes: Sequence[tuple[int, int]] = ()
+    """Further sizes it was trained at: an image is seen at the one whose proportions are nearest to
+    its own."""
+    depth_range: tuple[float, float] = (0.1, 100.0)  # smallest and largest, in its unit
+    source: str = ""  # where the weights come from, for tables
+    metres_per_unit: float | None = None
+    """What the network says times this is metres; None where nobody knows."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        image_size: tuple[int, int],
-        *,
-        more_sizes: Sequence[tuple[int, int]] = (),
-        depth_range: tuple[float, float] = (0.1, 100.0),
-        source: str = "",
-        metres_per_unit: float | None = None,
-    ) -> None:
-        for size in (image_size, *more_sizes):
+    def __post_init__(self) -> None:
+        for size in (self.image_size, *self.more_sizes):
             check_image_size(*size)
-        self.network: nn.Module = network.eval()
-        self.image_size = image_size
-        self.more_sizes: tuple[tuple[int, int], ...] = tuple(more_sizes)
-        self.depth_range = depth_range
-        self.source = source
-        self.metres_per_unit = metres_per_unit
+        self.network.eval()
 
     @property
     def info(self) -> ModelInfo:
@@ -105,10 +94,7 @@ class Predictor:
 
     def at(self, resolution: tuple[int, int]) -> "Predictor":
         """The same network at another working size (height, width), multiples of 32."""
-        return Predictor(
-            self.network, resolution, depth_range=self.depth_range, source=self.source,
-            metres_per_unit=self.metres_per_unit,
-        )  # fmt: skip
+        return replace(self, image_size=resolution, more_sizes=())
 
     def to(self, device: str | torch.device) -> "Predictor":
         """Move the network to a device, such as `cuda`; returns this predictor."""

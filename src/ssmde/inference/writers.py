@@ -4,28 +4,32 @@ Point clouds and normals are those of the camera turned half about its x axis, a
 x right, y up, z towards the viewer. The camera stands at the origin.
 """
 
-import errno
 import math
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import av
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssmde.data.images import write_image
-from ssmde.geometry.camera import backproject, normals
+from ssmde.geometry.camera import normals
 from ssmde.inference.pictures import bands, color_bar, color_ends, colorize, side_by_side
 from ssmde.inference.predictor import ModelInfo, PredictedFrame
 from ssmde.io import whole_file, write_json
 
 LARGEST_PNG16 = 65535
 DEPTH_FILE = "depth.json"
+CODECS = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
+"""With their quality; the first one that this PyAV was built with is taken."""
+TICKS = 90_000  # a second; all usual frame rates fit
 JUMP = 1.1  # a triangle whose farthest corner is so many times as far spans two things
 VIEWER_AXES = np.array((1, -1, -1), np.float32)  # from x right, y down, z forward
 
@@ -86,29 +90,11 @@ def _write_npz(path: Path, frame: PredictedFrame, options: WriterOptions) -> Non
         np.savez_compressed(file, depth=frame.depth, **camera)
 
 
-def _write_exr(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    import OpenEXR  # slow to import, and few ask for it
-
-    channels = {"Z": np.ascontiguousarray(frame.depth)}
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    with whole_file(path) as part, OpenEXR.File(header, channels) as file:
-        try:
-            file.write(str(part))
-        except RuntimeError as error:  # it has this one for everything that a disk refuses
-            full = os.strerror(errno.ENOSPC) in str(error)
-            number = errno.ENOSPC if full else errno.EIO
-            raise OSError(number, os.strerror(number), str(part)) from error
-
-
 def _write_color(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
     near, far = frame.ends or color_ends(frame.depth)
     colors = colorize(frame.depth, near=near, far=far)
     bar = color_bar(colors.shape[0], near=near, far=far, unit=frame.info.unit)
     write_image(path, side_by_side([colors, bar]))
-
-
-def _write_normals(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    write_image(path, normal_colors(frame))
 
 
 def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
@@ -123,22 +109,19 @@ def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
         above, below = band.start > 0, band.stop < len(colors)
         rows = slice(band.start - above, band.stop + below)
         depth = torch.from_numpy(np.require(frame.depth[rows], np.float64, "W"))[None, None]
-        found: Float[np.ndarray, "h w 3"] = (
-            normals(depth, _camera_of(frame, rows.start))[0].permute(1, 2, 0).numpy()
-        )
+        camera = torch.from_numpy(_camera_of(frame))[None]
+        camera[:, 1, 2] -= rows.start
+        found: Float[np.ndarray, "h w 3"] = normals(depth, camera)[0].permute(1, 2, 0).numpy()
         # Ours point away from the camera, in x right, y down, z forward: reverse them, then turn.
         facing = found[above : len(found) - below] * (-1, 1, 1)
         colors[band] = (127.5 * (facing + 1)).round().clip(0, 255).astype(np.uint8)
     return colors
 
 
-def _camera_of(frame: PredictedFrame, row: int) -> Float[torch.Tensor, "1 3 3"]:
-    """The pinhole of the frame without the rows above one."""
+def _camera_of(frame: PredictedFrame) -> Float64[np.ndarray, "3 3"]:
     if frame.intrinsics is None:
         raise ValueError("normals and clouds need intrinsics: give fx fy cx cy or a field of view")
-    camera = torch.from_numpy(frame.intrinsics.astype(np.float64))[None]
-    camera[:, 1, 2] -= row
-    return camera
+    return frame.intrinsics.astype(np.float64)
 
 
 def _write_cloud(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
@@ -183,14 +166,11 @@ def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
     picked = np.ix_(rows, columns)
     depth = frame.depth[picked]
     kept = np.isfinite(depth) & (depth > 0)
-    points: list[Float32[np.ndarray, "k m 3"]] = []
-    for band in bands(frame.depth.shape):
-        maps = torch.from_numpy(np.require(frame.depth[band], np.float32, "W"))[None, None]
-        lifted = backproject(maps, _camera_of(frame, band.start).float())[0].numpy()
-        inside = rows[(rows >= band.start) & (rows < band.stop)] - band.start
-        points.append(lifted[np.ix_(inside, columns)])
+    (fx, _, cx), (_, fy, cy) = _camera_of(frame)[:2]
+    u, v = np.meshgrid(columns, rows)
+    points = np.stack([(u - cx) / fx * depth, (v - cy) / fy * depth, depth], axis=-1)[kept]
     return Cloud(
-        points=np.concatenate(points)[kept] * VIEWER_AXES,
+        points=points.astype(np.float32) * VIEWER_AXES,
         colors=np.ascontiguousarray(frame.pixels[picked][kept]),
         faces=_triangles(depth, kept) if options.mesh else None,
     )
@@ -234,9 +214,10 @@ VIDEO = "video"
 FORMATS = {
     "png16": Format("_depth.png", _write_png16),
     "npz": Format("_depth.npz", _write_npz),
-    "exr": Format("_depth.exr", _write_exr),
     "color": Format("_color.png", _write_color),
-    "normals": Format("_normals.png", _write_normals, needs_camera=True),
+    "normals": Format(
+        "_normals.png", lambda path, frame, _: write_image(path, normal_colors(frame)), True
+    ),
     "ply": Format("_cloud.ply", _write_cloud, needs_camera=True),
     "glb": Format("_cloud.glb", _write_cloud, needs_camera=True),
     VIDEO: Format("_depth.mp4", None),
@@ -247,12 +228,9 @@ LONGEST_SUFFIX = len("_000000") + max(len(kind.suffix) for kind in FORMATS.value
 
 
 def write_frame(
-    folder: Path,
-    name: str,
-    frame: PredictedFrame,
-    formats: Iterable[str],
+    folder: Path, name: str, frame: PredictedFrame, formats: Iterable[str],
     options: WriterOptions | None = None,
-) -> list[Path]:
+) -> list[Path]:  # fmt: skip
     """Write one frame in those of the formats that are a file a frame; the files, in order.
 
     The name is that of the image without ending; it may lead into folders, which are made.
@@ -270,3 +248,48 @@ def frame_files(
     """The files that `write_frame` writes, and what writes each."""
     kinds = [FORMATS[key] for key in formats]
     return {Path(f"{folder / name}{k.suffix}"): k.write for k in kinds if k.write is not None}
+
+
+def picture_of(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
+    """Frame and depth in color, side by side; gray where there is no depth."""
+    near, far = frame.ends or color_ends(frame.depth)
+    return side_by_side([frame.pixels, colorize(frame.depth, near=near, far=far)])
+
+
+@contextmanager
+def write_film(
+    path: Path, fps: float, *,
+    picture: Callable[[PredictedFrame], UInt8[np.ndarray, "_ _ 3"]] = picture_of,
+) -> Generator[Callable[[PredictedFrame], None]]:  # fmt: skip
+    """Function that appends a frame to an MP4 file, at its time; `picture` is what is shown of it.
+
+    The file is there when the block ends well. The last frame is shown for 1 / fps seconds.
+    """
+    codec = next(name for name in CODECS if name in av.codecs_available)
+    with whole_file(path) as part, av.open(str(part), "w", format="mp4") as film:
+        stream: Any = film.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        stream.pix_fmt = "yuv420p"
+        stream.options = CODECS[codec]
+        stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
+        last, start, count = -1, None, 0
+
+        def append(frame: PredictedFrame) -> None:
+            nonlocal last, start, count
+            pixels = picture(frame)
+            height, width = pixels.shape[:2]
+            # yuv420p has a color for each 2 x 2 pixels.
+            even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            if start is None:
+                stream.height, stream.width = even.shape[:2]
+                start = frame.time or 0.0
+            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+            time = count / fps if frame.time is None else frame.time - start
+            shown.pts = last = max(round(time * TICKS), last + 1)  # times must rise
+            shown.time_base = Fraction(1, TICKS)
+            shown.duration = round(TICKS / fps)
+            count += 1
+            film.mux(stream.encode(shown))
+
+        yield append
+        if start is not None:
+            film.mux(stream.encode(None))

@@ -100,8 +100,8 @@ def label(
         device: Where to compute; auto is a GPU if there is one.
         engine: This process, or all processors or GPUs of a Ray cluster, which see the data under
             the same path.
-        trust: You made WEIGHTS yourself: open them though they can run code (.pt2), or name an
-            encoder for which the Hugging Face hub has to be asked.
+        trust: Ask the Hugging Face hub for an encoder that old WEIGHTS only name; you trained them
+            yourself.
         show_progress: Draw a progress bar.
 
     Raises:
