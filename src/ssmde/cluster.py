@@ -1,7 +1,7 @@
 """Work done by many processes and machines: Ray actors that each hold a tool, such as a network.
 
-Ray starts a lost worker again and gives its piece of work to it once more. So that nothing is lost,
-every file appears whole under its own name, and doing a piece twice gives what doing it once gives.
+Ray starts a lost worker again and gives its piece of work to it once more: files appear whole, and
+doing a piece twice gives what doing it once gives.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,9 +28,9 @@ def work_on_ray(
     """Do all pieces of work on the processors of a Ray cluster; each when it is done.
 
     The cluster is the one this process is connected to, or that `RAY_ADDRESS` names, or else one
-    that is started here. All machines must see the same files under the same path. `open_tool`
-    makes the tool ready in every worker, which gets a GPU or a processor (`gpu`; None: a GPU if
-    the cluster has any). A RuntimeError says `lost` of a piece that lost its worker so many times.
+    that is started here; all machines see the same files under the same path. `open_tool` makes the
+    tool ready in every worker, which has a GPU or a processor (`gpu`; None: a GPU if there is any).
+    A RuntimeError says `lost` of a piece that lost its worker so many times.
     """
     ray = import_extra("ray", "--engine ray", "ssmde[ray]")
     if not ray.is_initialized():

@@ -103,11 +103,7 @@ PRESETS: dict[str, Config] = {
 
 
 def find_preset(name: str) -> Config:
-    """The preset of that name.
-
-    Raises:
-        ValueError: If there is none; the message names the closest one, and all.
-    """
+    """The preset of that name; a ValueError names the closest one, and all."""
     if name in PRESETS:
         return PRESETS[name]
     if name in FORMER_PRESETS:

@@ -69,10 +69,9 @@ class Train:
 
 
 def read_training(words: Sequence[str]) -> Train:
-    """The training that the words behind `train` ask for.
+    """The training that the words behind `train` ask for; `SystemExit` as `read_words`.
 
-    `SystemExit` as `read_words`; `ValueError` if there is no start, or one that cannot be read, or
-    an option cannot act.
+    A `ValueError` comes without a start, and from an option that cannot act.
     """
     start = _start_values(words)
     found = tyro.cli(

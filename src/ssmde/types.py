@@ -33,8 +33,8 @@ class Batch:
     """
 
     target: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"]
-    """RGB in [0, 1], or bytes; the view whose depth is predicted. As bytes the colors of a pixel
-    lie side by side in memory, as decoders leave them."""
+    """The view whose depth is predicted: RGB in [0, 1], or bytes, the colors of a pixel side by
+    side in memory, as decoders leave them."""
     sources: Float[Tensor, "b s 3 h w"] | UInt8[Tensor, "b s 3 h w"]
     """The views that rebuild it, in the same way; none for supervised depth."""
     intrinsics: Float[Tensor, "b 3 3"]

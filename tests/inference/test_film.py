@@ -219,7 +219,7 @@ def test_ctrl_c_ends_a_camera_and_keeps_its_film(tmp_path, monkeypatch):
 
 def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
     # Long enough for a slow machine; by two, since neighboring levels can be one in the film.
-    with camera(list(range(0, 240, 2))) as (address, _):
+    with camera(list(range(0, 240, 2))) as address:
         summary = predict_files(predictor(), address, tmp_path / "out", format="npz", max_frames=3)
     depths = [np.load(path)["depth"] for path in summary.written]
     assert [d.shape for d in depths] == [(48, 64)] * 3
