@@ -33,10 +33,9 @@ def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:
 
     A ValueError where they hold no plain array, or less than their head claims.
     """
-    # The magic, two bytes of version, the length of the head in 2 bytes or (from version 2) 4.
     if bytes(content[:6]) != b"\x93NUMPY" or len(content) < 12:
         raise ValueError("it is no .npy file")
-    start = 10 if content[6] == 1 else 12
+    start = 10 if content[6] == 1 else 12  # behind the length of the head, 2 bytes or 4
     start += int.from_bytes(content[8:start], "little")
     shape, fortran, dtype = _layout(bytes(content[:start]))
     needed = math.prod(shape) * dtype.itemsize

@@ -44,15 +44,8 @@ def work_on_ray(
     )  # fmt: skip
     workers = [actor.remote(open_tool, work) for _ in range(count)]
     waiting = iter(pieces)
-    running: dict[Any, tuple[Piece, Any]] = {}
-
-    def give(worker: Any) -> None:
-        for piece in islice(waiting, 1):
-            running[worker.do.remote(piece)] = (piece, worker)
-
+    running = {w.do.remote(piece): (piece, w) for w, piece in zip(workers, waiting, strict=False)}
     try:
-        for worker in workers:
-            give(worker)
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
             piece, worker = running.pop(done)
@@ -62,7 +55,8 @@ def work_on_ray(
                 raise RuntimeError(lost(piece, TRIES)) from error
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
-            give(worker)
+            for following in islice(waiting, 1):
+                running[worker.do.remote(following)] = (following, worker)
             yield piece, outcome
     finally:
         for worker in workers:

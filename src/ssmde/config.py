@@ -63,9 +63,8 @@ class Section:
 
         Nan, inf and what no counter holds are no numbers; what no file can be called is no text.
         """
-        # TrainConfig is train, PseudoDepthConfig is pseudo_depth.
-        words = re.findall("[A-Z][a-z]+", type(self).__name__.removesuffix("Config"))
-        path = "".join(f"{word}_" for word in words).lower()[:-1]
+        # PseudoDepthConfig is pseudo_depth, Config itself nothing.
+        path = re.sub("(?<=.)([A-Z])", r"_\1", type(self).__name__.removesuffix("Config")).lower()
         for name, (kind, adapter) in _adapters(type(self)).items():
             value, where = getattr(self, name), f"{path}.{name}".lstrip(".")
             try:

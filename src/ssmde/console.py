@@ -22,9 +22,7 @@ Item = TypeVar("Item")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None = None) -> str:
-    """What to say of a word that is none of the known ones; the end of a sentence.
-
-    `shown` is how they are written, where they take something behind them.
+    """What to say of a word that is none of the known ones, which may be `shown` otherwise.
 
     >>> did_you_mean("kity", ["kitti", "ddad"])
     "closest match is 'kitti', there are kitti, ddad"
@@ -83,11 +81,10 @@ def shorten(text: str) -> str:
 
 
 def bars(*, show: bool = True) -> "Progress":
-    """Room for bars on stderr that go at the end; names of the user's are shown as they are."""
+    """Room for bars on stderr that go at the end; brackets in a name are no marks of rich's."""
     from rich.console import Console
     from rich.progress import Progress, TextColumn
 
-    # rich would take brackets in a name for its own marks.
     columns = (TextColumn("{task.description}", markup=False), *Progress.get_default_columns()[1:])
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not show)
 

@@ -52,23 +52,19 @@ FORMER_FIELDS: Mapping[str, tuple[str, tuple[object, ...] | None]] = {
 }  # fmt: skip
 """By their dotted names what to do now, and the values that mean what is still done."""
 RENAMED_FIELDS: Mapping[str, str] = {
-    "data.colour_jitter": "data.color_jitter",
-    "loss.points": "loss.sparse_depth",
+    "data.colour_jitter": "data.color_jitter", "loss.points": "loss.sparse_depth",
     "train.pose_rate": "train.pose_lr_multiplier",
     "train.encoder_rate": "train.encoder_lr_multiplier",
-}
+}  # fmt: skip
 """Old dotted name to new; files may have either, the command line only the new one."""
 FORMER_OPTIONS: Mapping[str, str] = {
-    "predict --refine": "train on the clip from these weights, with --model.start; an example is "
+    "predict --refine": "train on the clip from these weights, with --model.start: see "
     "docs/your-own-video.md",
-    "predict --confidence": NO_CONFIDENCE,
-    "predict --least-confidence": NO_CONFIDENCE,
-    "evaluate --confidence": NO_CONFIDENCE,
-    "predict --tiles": "take a larger --resolution",
+    "predict --confidence": NO_CONFIDENCE, "predict --least-confidence": NO_CONFIDENCE,
+    "evaluate --confidence": NO_CONFIDENCE, "predict --tiles": "take a larger --resolution",
     "predict --max-points": "clouds have at most 1,000,000 points; take a smaller image",
-    "scale --speed": "take --camera-height, a few --points, or --poses with a poses.txt of the way "
-    "that the speed gives",
-}
+    "scale --speed": "take --camera-height, a few --points, or --poses with a poses.txt",
+}  # fmt: skip
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_SOURCES: Mapping[str, str] = {
     "grounded": "take ssmde:small, the network of the package; `ssmde adapt` fits it to a film",
@@ -76,8 +72,7 @@ FORMER_SOURCES: Mapping[str, str] = {
 }
 """Of labels, for `label` and `pseudo_depth.source`; labels that they made are still read."""
 FORMER_PRESETS: Mapping[str, str] = {
-    "sc_depth_v3_compat": "take sc_depth_v3, which has the same terms without the defects of the "
-    "released code",
+    "sc_depth_v3_compat": "take sc_depth_v3, without the defects of the released code",
 }
 
 
@@ -86,22 +81,17 @@ def without_former_fields(tree: Any, *, stored: bool) -> Any:
 
     A ValueError comes from one that asks for what is no longer done, unless the tree is `stored`.
     """
-    sections = tree if isinstance(tree, dict) else {}
-    labels = sections.get("pseudo_depth")
-    if stored and isinstance(labels, dict) and labels.get("source") in FORMER_SOURCES:
-        del labels["source"]
-    for name in (*FORMER_FIELDS, *RENAMED_FIELDS):
-        path, field = name.split(".")
-        section = sections.get(path)
-        if not isinstance(section, dict) or field not in section:
-            continue
-        value = section.pop(field)  # of a tree that was made for this call
-        if new := RENAMED_FIELDS.get(name):
-            section.setdefault(new.partition(".")[2], value)
-            continue
-        instead, same = FORMER_FIELDS[name]
-        if not stored and same is not None and value not in same:
-            raise ValueError(f"{name} {value} is no more: {instead}")
+    for section, values in tree.items() if isinstance(tree, dict) else ():
+        for field in [*values] if isinstance(values, dict) else ():
+            name = f"{section}.{field}"
+            if name == "pseudo_depth.source" and stored and values[field] in FORMER_SOURCES:
+                del values[field]
+            if new := RENAMED_FIELDS.get(name):
+                values.setdefault(new.partition(".")[2], values.pop(field))
+            if name in FORMER_FIELDS:
+                (instead, same), value = FORMER_FIELDS[name], values.pop(field)
+                if not stored and same is not None and value not in same:
+                    raise ValueError(f"{name} {value} is no more: {instead}")
     return tree
 
 

@@ -1,6 +1,7 @@
 """Files: written whole or not at all, read within bounds; what is wrong with one names it."""
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
@@ -12,11 +13,6 @@ from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-try:
-    import fcntl
-except ImportError:  # not on this system: parts of killed runs are not told from running ones
-    fcntl = None
 
 LONGEST_NAME = 255  # bytes of a file's name, on every usual file system
 TEXT_LIMIT = 1 << 28  # bytes: a list of a million lines has a tenth of it
@@ -72,7 +68,7 @@ def held(part: Path, *, folder: bool = False) -> Generator[None]:
     file = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
     try:
         with suppress(OSError):  # a file system without locks
-            _lock(file)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(file)
@@ -83,19 +79,13 @@ def is_held(part: Path) -> bool:
     file = None
     try:
         file = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
-        return not _lock(file)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:
         if file is not None:
             os.close(file)
-
-
-def _lock(file: int) -> bool:
-    """Lock an open file; False where the system has no such locks."""
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return fcntl is not None
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

@@ -47,9 +47,9 @@ def digest_of(path: Path) -> str:
 
 @contextmanager
 def recorded(mark: str | None = "") -> Generator[None]:
-    """Files that `whole_file` writes in this block are noted as ssmde's own, if there is a mark.
+    """In this block `whole_file` notes files as ssmde's own, if there is a mark.
 
-    A FileExistsError comes from `whole_file` where a file of the user's has the name.
+    It raises a FileExistsError where a file of the user's has the name.
     """
     token = before_naming.set(None if mark is None else partial(_note, mark))
     try:
@@ -77,20 +77,18 @@ def done_or_free(
     A FileExistsError names one that may not be replaced: files of the user's never, those that
     ssmde made of something else with `overwrite` only.
     """
-    done = True
+    marks: list[str | None] = []
     for path in paths:
-        if not os.path.lexists(path):
-            done = False
-            continue
-        if (known := mark_at(path)) is None:
+        known = mark_at(path)
+        if known is None and os.path.lexists(path):
             raise _not_ours(path, remedy)
-        if known != mark and not overwrite:
+        if known not in (None, mark) and not overwrite:
             raise FileExistsError(
                 f"{path}: exists, made of another source or with other weights or options: "
                 f"{remedy}, or replace it with --overwrite"
             )
-        done = done and known == mark
-    return done
+        marks.append(known)
+    return all(known == mark for known in marks)
 
 
 def check_own(paths: Iterable[Path], remedy: str = "choose another folder") -> None:
@@ -182,10 +180,9 @@ def move_into_place(part: Path | None, path: Path) -> None:
 
 
 def sweep(folder: Path, is_output: Callable[[str], bool]) -> None:
-    """Remove hidden parts that killed runs of the same command left in a folder.
+    """Remove hidden parts of outputs of that name that killed runs left in a folder.
 
     A folder that was put aside, and whose successor never came, gets its name back.
-    `is_output` says whether a file or folder of that name is one of theirs.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         for entry in sorted(folder.iterdir()):

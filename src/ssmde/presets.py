@@ -1,8 +1,4 @@
-"""Where a run starts: the presets, whose numbers are in the documents, or a file of YAML.
-
-`ssmde train PRESET --section.field value` changes fields of a preset; every number of a preset says
-where it is from.
-"""
+"""Where a run starts: the presets; every number of theirs says where it is from."""
 
 from dataclasses import replace
 

@@ -39,7 +39,7 @@ def stop_on_sigterm() -> Generator[None]:
 @contextmanager
 def signals_wait() -> Generator[None]:
     """For imports that take the signals: inside, one waits for the end; their handlers go then."""
-    if not _may_set() or not hasattr(signal, "pthread_sigmask"):
+    if not _may_set():
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

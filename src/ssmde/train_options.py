@@ -39,16 +39,14 @@ class Train:
 
     def __call__(self) -> str | None:
         """Say what a quick look at the data finds, train, and say where the weights are."""
+        from ssmde.data.shards import is_packed
+        from ssmde.diagnosis import doctor
         from ssmde.models.registry import ENCODERS, find_weights
+        from ssmde.training import train
 
         root, model = self.config.data.root, self.config.model
         if model.pretrained != "none" and model.encoder in ENCODERS:
-            find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
-
-        from ssmde.data.shards import is_packed
-        from ssmde.diagnosis import doctor
-        from ssmde.training import train
-
+            find_weights(model.encoder, model.pretrained)  # before all that is slow
         folders = root.is_dir() and not is_packed(root)
         if folders and not self.resume and not is_later_rank():
             photos = self.config.method == "affine_depth"  # learns from single pictures
