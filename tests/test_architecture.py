@@ -41,7 +41,7 @@ def test_the_python_of_the_page_on_parts_runs():
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 3_230, ".": 2_330, "inference": 2_210, "evaluation": 1_950, "models": 1_810,
+    "data": 3_230, ".": 2_300, "inference": 2_210, "evaluation": 1_950, "models": 1_810,
     "synthetic": 1_730, "datasets": 1_720, "app": 1_600, "preparation": 1_550, "training": 1_260,
     "methods": 1_070, "diagnosis": 1_040, "tracking": 780, "metrics": 760, "losses": 720,
     "labeling": 570, "exporting": 560, "demo": 490, "adaptation": 470, "reporting": 460,

@@ -107,7 +107,7 @@ def content(path: Path) -> object:
         return {name: array.tobytes() for name, array in load_file(path).items()}
     if path.name == "log.csv":
         rows = [row.split(",") for row in path.read_text().splitlines()]
-        return [(step, *rest) for step, _seconds, *rest in rows]
+        return [row[:1] + row[2:] for row in rows]  # without the seconds
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             return {name: (arrays[name].shape, arrays[name].tobytes()) for name in arrays}

@@ -118,10 +118,7 @@ def _run(verb: str, words: list[str]) -> int:
 
 
 def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
-    """What the words behind a verb ask for: a call of its function, or of a `Train`.
-
-    `SystemExit` and `ValueError` as `read_words` and `read_training`, or an option is no more.
-    """
+    """What the words behind a verb ask for: a call of its function, or of a `Train`."""
     from ssmde.former import former_option
 
     if gone := former_option(verb, words):

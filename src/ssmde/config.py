@@ -49,19 +49,16 @@ Rules = Iterator[tuple[bool, str]]
 
 
 class Section:
-    """A part of the tree; a key it does not name is an error, and so is a value of another type.
-
-    What has the right meaning is converted, also where it is made in Python: text to a path, a list
-    to a pair, a dict to a section.
-    """
+    """A part of the tree; a key it does not name is an error, and so is a value of another type."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
 
     def __post_init__(self) -> None:
-        """Convert every value to its type, or name the field that cannot be in a `ValueError`.
+        """Convert every value to its type, also in Python: text to a path, a dict to a section.
 
-        Nan, inf and what no counter holds are no numbers; what no file can be called is no text.
+        A ValueError names the field that cannot be: nan, inf and what no counter holds are no
+        numbers, what no file can be called is no text.
         """
         # PseudoDepthConfig is pseudo_depth, Config itself nothing.
         path = re.sub("(?<=.)([A-Z])", r"_\1", type(self).__name__.removesuffix("Config")).lower()
@@ -102,10 +99,11 @@ def _is_usable(value: Any) -> bool:
 @cache
 def _adapters(section: type[Any]) -> dict[str, tuple[Any, Any]]:
     """The type of each field of a section, and what checks it."""
+    kinds: dict[str, Any] = {f.name: f.type for f in fields(section)}
     plain: Any = {"allow_inf_nan": False}
     return {
-        f.name: (f.type, TypeAdapter(f.type, config=None if is_dataclass(f.type) else plain))
-        for f in fields(section)
+        name: (kind, TypeAdapter(kind, config=None if is_dataclass(kind) else plain))
+        for name, kind in kinds.items()
     }
 
 
@@ -471,10 +469,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
 
 
 def refuse_idle(changed: Iterable[str], config: Config) -> None:
-    """Refuse fields (dotted names) that cannot act in this run; a `ValueError` says what is needed.
-
-    A value that turns off is fine anywhere.
-    """
+    """Refuse fields (dotted names) that cannot act in this run, but for values that turn off."""
     for name in changed:
         for prefixes, acts, needs in RULES:
             if attrgetter(name)(config) and name.startswith(prefixes) and not acts(config):

@@ -114,10 +114,7 @@ def check_file(path: Path, what: str = "file") -> int:
 
 
 def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT, what: str = "file") -> Any:
-    """The bytes of a plain file that has at most so many; raises as `check_file`.
-
-    A path of another kind, such as into a shard, reads itself.
-    """
+    """The bytes of a plain file that has at most so many; a path into a shard reads itself."""
     if type(path) is type(Path()) and (size := check_file(path, what)) > limit:
         raise FileError(f"{path}: has {size:,} bytes, {limit:,} are the most that is read")
     return path.read_bytes()
@@ -188,8 +185,7 @@ def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
 def are_decimal(names: Iterable[str]) -> bool:
     """Whether names end in decimal numbers, such as 0.5 and 0.25, which sort by their value.
 
-    A fraction that ends in 0 where others are shorter or longer is a number of its own: after the
-    frames 1.8 and 1.9 comes 1.10.
+    A fraction that ends in 0 is a number of its own: after the frames 1.8 and 1.9 comes 1.10.
     """
     found = [DECIMAL.fullmatch(name) for name in names]
     fractions = [match[3] for match in found if match and match[3]]

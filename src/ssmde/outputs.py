@@ -99,10 +99,7 @@ def check_own(paths: Iterable[Path], remedy: str = "choose another folder") -> N
 def check_replaceable(
     folder: Path, inputs: Iterable[Path], remedy: str = "choose another name or folder"
 ) -> None:
-    """Refuse to delete a folder that is, holds or lies in an input, or holds a file of the user's.
-
-    Links are followed. The FileExistsError names the folder, and the input or the file.
-    """
+    """Refuse to delete a folder that is, holds or lies in an input, or holds a user's file."""
     if folder.is_symlink() or not folder.is_dir():
         raise FileExistsError(f"{folder}: is no folder that ssmde made: {remedy}")
     place, *above = _ids(folder)
@@ -162,9 +159,9 @@ def hidden_folder(path: Path) -> Generator[Path]:
 
 
 def move_into_place(part: Path | None, path: Path) -> None:
-    """Give a folder its name; what is there under that name goes, and comes back on a failure.
+    """Give a folder its name; what is there, which is replaceable, goes or comes back on a failure.
 
-    `check_replaceable` has been asked before. Without a part the old one only goes.
+    Without a part the old one only goes.
     """
     old = hidden_part(path.with_name(path.name + OLD))
     if had := path.exists():

@@ -67,10 +67,7 @@ class Train:
 
 
 def read_training(words: Sequence[str]) -> Train:
-    """The training that the words behind `train` ask for; `SystemExit` as `read_words`.
-
-    A `ValueError` comes without a start, and from an option that cannot act.
-    """
+    """The training that the words behind `train` ask for; a ValueError of what they cannot say."""
     start = _start_values(words)
     found = tyro.cli(
         Train, args=words, prog="ssmde train", description=inspect.getdoc(Train),

@@ -37,10 +37,7 @@ PARSING = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
 
 
 def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
-    """The arguments of a function that the words behind its verb give.
-
-    `SystemExit` after help was printed, or a word that does not fit was explained.
-    """
+    """The arguments of a function that the words behind its verb give; SystemExit after help."""
     description, helps = _read_docstring(inspect.getdoc(function) or "")
     parameters = inspect.signature(function, eval_str=True).parameters
     options = [_option(verb, one, helps.get(name)) for name, one in parameters.items()]
@@ -59,10 +56,7 @@ def find_name(module: str, name: str) -> Any:
 
 
 class _Names(dict[str, Any]):
-    """Names of a module, each evaluated when it is asked for.
-
-    Of a function there are signature and docstring, of a class there is an empty one.
-    """
+    """Names of a module, evaluated when asked for: signature and docstring of a function."""
 
     def __init__(self, module: str) -> None:
         path = Path(__file__).parent.joinpath(*module.split(".")[1:])
@@ -160,10 +154,7 @@ REGISTRY = ConstructorRegistry()
 
 @REGISTRY.primitive_rule
 def _spec(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Switches as in YAML, true or false; a path or `none`; one of several words, or none of them.
-
-    Of these tyro would list None among the words.
-    """
+    """Switches as in YAML; a path or `none`; one of several words, of which tyro lists None too."""
     kinds = _members(asked.type)
     choices = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), None)
     read: Callable[[str], Any] = str
