@@ -44,7 +44,7 @@ BUDGET = {
     "data": 3_230, ".": 2_300, "inference": 2_210, "evaluation": 1_950, "models": 1_810,
     "synthetic": 1_730, "datasets": 1_720, "app": 1_600, "preparation": 1_550, "training": 1_260,
     "methods": 1_070, "diagnosis": 1_040, "tracking": 780, "metrics": 760, "losses": 720,
-    "labeling": 570, "exporting": 560, "demo": 490, "adaptation": 470, "reporting": 460,
+    "labeling": 710, "exporting": 560, "demo": 490, "adaptation": 470, "reporting": 460,
     "geometry": 430, "weights": 100,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
