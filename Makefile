@@ -96,7 +96,5 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/training_step.py
-	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/reading_data.py
 	$(BIN)/python benchmarks/reading_data.py --index 10000 100000 1000000

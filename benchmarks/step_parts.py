@@ -6,7 +6,7 @@ its own forward and backward pass and nothing of the networks.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -65,36 +65,6 @@ def full_step(method: SelfSupervised, batch: Batch) -> Step:
         optimizer.step()
 
     return step
-
-
-def fields_of(batch: Batch) -> list[tuple[str, Tensor]]:
-    """Its tensors by name."""
-    values = [(f.name, getattr(batch, f.name)) for f in fields(batch)]
-    return [(name, value) for name, value in values if isinstance(value, Tensor)]
-
-
-def first_losses(run: str, steps: int, count: int, size: tuple[int, int]) -> list[dict[str, float]]:
-    """Terms and loss of the first steps of a run, the same in every version.
-
-    In float64: in float32 a training doubles its rounding errors at every step, because masks flip
-    and Adam divides by small gradients.
-    """
-    method = build(run).double()
-    optimizer = build_optimizer(method, PRESETS["ss_mde"].train)
-    found: list[dict[str, float]] = []
-    for number in range(steps):
-        torch.manual_seed(number)
-        optimizer.zero_grad()
-        batch = Batch(
-            **{name: value.double() for name, value in fields_of(make_batch(count, size))}
-        )
-        out = method(batch, number / steps)  # through the warm-up, too
-        out.loss.backward()
-        optimizer.step()
-        found.append(
-            {name: value.item() for name, value in {"loss": out.loss, **out.terms}.items()}
-        )
-    return found
 
 
 def bare_networks(method: SelfSupervised, batch: Batch) -> Step:

@@ -1,7 +1,7 @@
 """Small archives of NYU Depth V2, DDAD, TUM and Bonn as they unpack; KITTI's have a file."""
 
 import json
-import shutil
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -20,26 +20,17 @@ TUM_START = 1341846313.0
 HALF = np.sqrt(0.5)
 
 
-class Labelled:
+@contextmanager
+def Labelled(path, mode="r"):  # noqa: N802
     """What h5py shows of the labelled set: every array transposed, names behind references."""
-
-    def __init__(self, path, mode):
-        if Path(path).read_bytes() != b"whole":
-            raise OSError("Unable to open file (truncated file)")
-        image = np.zeros((3, 3, 640, 480), np.uint8)
-        image[1, 0, 7, 5] = 200  # the second image: red at column 7, row 5
-        depth = np.full((3, 640, 480), 2.5, np.float32)
-        depth[1, 7, 5], depth[1, 0, 0] = 4.0, np.nan
-        self.content = {"images": image, "depths": depth}
-        self.content["scenes"] = np.array([["#a", "#b", "#c"]], object)
-        for reference, name in zip(("#a", "#b", "#c"), NYU_SCENES, strict=True):
-            self.content[reference] = np.array([[ord(letter)] for letter in name], np.uint16)
-
-    def __enter__(self):
-        return self.content
-
-    def __exit__(self, *_):
-        pass
+    if Path(path).read_bytes() != b"whole":
+        raise OSError("Unable to open file (truncated file)")
+    image = np.zeros((3, 3, 640, 480), np.uint8)
+    image[1, 0, 7, 5] = 200  # the second image: red at column 7, row 5
+    depth = np.full((3, 640, 480), 2.5, np.float32)
+    depth[1, 7, 5], depth[1, 0, 0] = 4.0, np.nan
+    names = {f"#{i}": np.array([[*map(ord, n)]], np.uint16).T for i, n in enumerate(NYU_SCENES)}
+    yield {"images": image, "depths": depth, "scenes": np.array([[*names]], object), **names}
 
 
 def labelled_h5(root):
@@ -47,13 +38,12 @@ def labelled_h5(root):
     h5py = import_module("h5py")
     path = root / "nyu_depth_v2_labeled.mat"
     path.write_bytes(b"whole")
-    content = Labelled(path, "r").content
-    with h5py.File(path, "w") as file:
+    with Labelled(path) as content, h5py.File(path, "w") as file:
         for name in ("images", "depths"):
             file.create_dataset(name, data=content[name], compression="gzip")
-        names = [file.create_dataset(f"#refs#/{r}", data=content[r]) for r in ("#a", "#b", "#c")]
-        references = np.array([[name.ref for name in names]], h5py.ref_dtype)
-        file.create_dataset("scenes", data=references)
+        refs = [file.create_dataset(f"#refs#/{r}", data=content[r]).ref
+                for r in content["scenes"][0]]  # fmt: skip
+        file.create_dataset("scenes", data=np.array([refs], h5py.ref_dtype))
 
 
 def write_pgm(path, values):
@@ -131,9 +121,7 @@ def make_tum(root, name=TUM_NAME, *, images=(0.0, 0.1, 0.2, 0.3), depth=(0.01, 0
         for k, offset in enumerate(times):
             stamp = f"{TUM_START + offset:.6f}"
             path = folder / kind / f"{stamp}.png"
-            if colour and k:
-                shutil.copyfile(folder / kind / f"{TUM_START + times[0]:.6f}.png", path)
-            elif colour:
+            if colour:
                 Image.new("RGB", (640, 480), colour).save(path)
             else:
                 Image.fromarray(np.full((480, 640), 5000 * (k + 1), np.uint16)).save(path)

@@ -47,19 +47,16 @@ def cluster():
     """A Ray cluster of two workers on this machine."""
     ray = pytest.importorskip("ray")
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    options = {"include_dashboard": False, "log_to_driver": False}
     with patch.dict(os.environ, PYTHONPATH=path):  # workers import modules of the tests
-        ray.init(
-            num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
-        )
+        ray.init(num_cpus=2, object_store_memory=80 * 2**20, **options)
     yield ray
     ray.shutdown()
 
 
 def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
-        return
     for item in items:
-        if item.get_closest_marker("gpu"):
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 

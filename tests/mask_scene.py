@@ -19,35 +19,34 @@ WALL, FLOOR = 7.0, 1.2  # metres from the first camera, forward and down
 RESTING = ((-2.0, 0.0, 4.2), (-0.8, 1.2, 5.2))  # two corners of a box
 MOVING = ((-0.1, 0.0, 2.9), (0.9, 1.0, 3.7))
 STEPS = {  # of the moving box, metres per frame
-    "still": (0.0, 0.0, 0.0),
-    "lateral": (0.22, 0.0, 0.0),
-    "oblique": (0.15, 0.0, 0.20),
+    "still": (0.0, 0.0, 0.0), "lateral": (0.22, 0.0, 0.0), "oblique": (0.15, 0.0, 0.20),
     "towards": (0.0, 0.0, -0.30),
-}
+}  # fmt: skip
 CAMERA_STEP = (0.12, 0.02, 0.08)  # metres per frame
 CAMERA_TURN = (0.004, -0.010, 0.003)  # radians per frame
 GAINS = (1.0, 1.03, 0.97)  # exposure of the target and its two neighbours
 
 
 class MaskScene(NamedTuple):
-    """What the filter gets, and the truth it should find."""
+    """What the filter gets, and the truth it should find; maps are (1, 1, h, w)."""
 
     inputs: TeacherPrediction
-    depth: Tensor
-    """True depth of the target (1, 1, h, w)."""
-    box: Tensor
-    """True on the box that moves, unless the scene is `still` (1, 1, h, w)."""
+    depth: Tensor  # of the target
+    box: Tensor  # True on the box that moves, unless the scene is `still`
 
 
 def draw_scene(kind: str, *, seed: int = 0, height: int = 128, width: int = 160) -> MaskScene:
     """Three frames, the target in the middle."""
     generator = torch.Generator().manual_seed(seed)
     waves = _waves(generator)
-    focal = 0.9 * width
+    focal, size = 0.9 * width, (height, width)
     K = torch.tensor([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-    frames = [_draw(waves, STEPS[kind], time, K, (height, width)) for time in (0, -1, 1)]
-    images = [_photograph(f[0], gain, generator) for f, gain in zip(frames, GAINS, strict=True)]
-    common = 1 + 0.02 * _smooth((8, 10), (height, width), generator)
+    frames = [_draw(waves, STEPS[kind], time, K, size) for time in (0, -1, 1)]
+    images = [  # each with its own exposure and noise
+        (gain * frame[0] + 0.01 * torch.randn(frame[0].shape, generator=generator)).clamp(0, 1)
+        for frame, gain in zip(frames, GAINS, strict=True)
+    ]
+    common = 1 + 0.02 * _smooth(size, generator)
     truths = [frames[i][1] for i in (0, 1, 2, 0)]  # the last for the mirrored target
     teacher = [common * _as_a_network_sees_it(truth, generator) for truth in truths]
     T = torch.stack([_pose(time) @ invert_motion(_pose(0)) for time in (-1, 1)])
@@ -56,14 +55,10 @@ def draw_scene(kind: str, *, seed: int = 0, height: int = 128, width: int = 160)
         0.003 * torch.randn(2, 3, generator=generator),
     )
     inputs = TeacherPrediction(
-        target=images[0][None],
-        sources=torch.stack(images[1:])[None],
-        depth=teacher[0][None, None],
-        source_depth=torch.stack(teacher[1:3])[None, :, None],
-        flipped_depth=teacher[3][None, None],
-        T_src_tgt=(error @ T)[None],
-        intrinsics=K[None],
-    )
+        target=images[0][None], sources=torch.stack(images[1:])[None],
+        depth=teacher[0][None, None], source_depth=torch.stack(teacher[1:3])[None, :, None],
+        flipped_depth=teacher[3][None, None], T_src_tgt=(error @ T)[None], intrinsics=K[None],
+    )  # fmt: skip
     return MaskScene(inputs, frames[0][1][None, None], (frames[0][2] == 3)[None, None])
 
 
@@ -74,40 +69,33 @@ def _pose(time: int) -> Tensor:
 
 
 def _draw(waves, step, time: int, K: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
-    """Colour (3, h, w), depth (h, w) and the number of the body (h, w) at a time."""
+    """Color (3, h, w), depth (h, w) and the number of the body (h, w) at a time."""
     v, u = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in size), indexing="ij")
     rays = torch.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], torch.ones_like(u)], -1)
     T_world_cam = invert_motion(_pose(time))
     start, rays = T_world_cam[:3, 3], rays @ T_world_cam[:3, :3].T
     shift = time * torch.tensor(step)
-    depths = torch.stack(
-        [
-            (WALL - start[2]) / rays[..., 2],
-            torch.where(rays[..., 1] > 0, (FLOOR - start[1]) / rays[..., 1], torch.inf),
-            _meet_box(start, rays, torch.tensor(RESTING)),
-            _meet_box(start, rays, torch.tensor(MOVING) + shift),
-        ]
-    )
-    depth, body = depths.min(0)
+
+    def meet_box(corners: Tensor) -> Tensor:
+        """Depth at which rays enter a box, inf where they miss it."""
+        first, second = ((corner - start) / rays for corner in corners)
+        near, far = torch.minimum(first, second).amax(-1), torch.maximum(first, second).amin(-1)
+        return torch.where((near < far) & (near > 0), near, torch.inf)
+
+    floor = torch.where(rays[..., 1] > 0, (FLOOR - start[1]) / rays[..., 1], torch.inf)
+    boxes = meet_box(torch.tensor(RESTING)), meet_box(torch.tensor(MOVING) + shift)
+    depth, body = torch.stack([(WALL - start[2]) / rays[..., 2], floor, *boxes]).min(0)
     points = start + rays * depth[..., None]
     points = torch.where((body == 3)[..., None], points - shift, points)
-    colour = torch.zeros(3, *size)
+    color = torch.zeros(3, *size)
     for number, (directions, phases, amplitudes) in enumerate(waves):
         here = points[body == number]
-        colour[:, body == number] = (amplitudes * (here @ directions + phases).sin()).sum(-1)
-    return (0.5 + colour).clamp(0, 1), depth, body
+        color[:, body == number] = (amplitudes * (here @ directions + phases).sin()).sum(-1)
+    return (0.5 + color).clamp(0, 1), depth, body
 
 
-def _meet_box(start: Tensor, rays: Tensor, corners: Tensor) -> Tensor:
-    """Depth at which rays enter a box, inf where they miss it."""
-    first, second = ((corner - start) / rays for corner in corners)
-    near, far = torch.minimum(first, second).amax(-1), torch.maximum(first, second).amin(-1)
-    return torch.where((near < far) & (near > 0), near, torch.inf)
-
-
-def _waves(generator: torch.Generator) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """For each of the four bodies and three colours, plane waves of 0.25 to 2 metres."""
-    count = 16
+def _waves(generator: torch.Generator, count: int = 16) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """For each of the four bodies and three colors, plane waves of 0.25 to 2 metres."""
     found = []
     for _ in range(4):
         directions = F.normalize(torch.randn(3, 3, count, generator=generator), dim=1)
@@ -118,23 +106,17 @@ def _waves(generator: torch.Generator) -> list[tuple[Tensor, Tensor, Tensor]]:
     return found
 
 
-def _photograph(colour: Tensor, gain: float, generator: torch.Generator) -> Tensor:
-    """The image of a camera with its own exposure and noise."""
-    noise = 0.01 * torch.randn(colour.shape, generator=generator)
-    return (gain * colour + noise).clamp(0, 1)
-
-
 def _as_a_network_sees_it(depth: Tensor, generator: torch.Generator) -> Tensor:
     """The truth times 3 % smooth noise, and 30 % too near or too far in patches on 15 %."""
     size = (depth.shape[0], depth.shape[1])
-    noise = 1 + 0.03 * _smooth((8, 10), size, generator)
-    where, sign = (_smooth((8, 10), size, generator) for _ in range(2))
+    noise = 1 + 0.03 * _smooth(size, generator)
+    where, sign = (_smooth(size, generator) for _ in range(2))
     patches = torch.where(where > where.quantile(0.85), 0.3 * sign.sign(), 0.0)
     return depth * noise * (1 + patches)
 
 
-def _smooth(cells: tuple[int, int], size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Noise of mean 0 and deviation 1 that varies over the given number of cells."""
-    coarse = torch.randn(1, 1, *cells, generator=generator)
+def _smooth(size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Noise of mean 0 and deviation 1 that varies over 8 x 10 cells."""
+    coarse = torch.randn(1, 1, 8, 10, generator=generator)
     fine = F.interpolate(coarse, size, mode="bicubic", align_corners=True)[0, 0]
     return (fine - fine.mean()) / fine.std()

@@ -6,8 +6,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PLACES = re.findall(r"`([\w./-]+(?:/|\.py|\.md|\.toml|\.txt))`(?:: ((?:`\w+`(?:, )?)+))?", PAGE)
@@ -32,20 +30,19 @@ def test_the_picture_is_made_of_the_imports_as_they_are():
     assert script.PICTURE.read_text("utf-8") == script.picture(), "run python docs/architecture.py"
 
 
-@pytest.mark.parametrize("page", ["parts"])
-def test_the_python_of_a_page_runs(page):
+def test_the_python_of_the_page_on_parts_runs():
     names: dict[str, object] = {}
-    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    text = (ROOT / "docs" / "parts.md").read_text("utf-8")
     for block in re.findall(r"(?ms)^```python\n(.*?)^```", text):
-        exec(compile(block, f"docs/{page}.md", "exec"), names)
+        exec(compile(block, "docs/parts.md", "exec"), names)
     assert names
 
 
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 2_920, ".": 2_670, "inference": 1_970, "evaluation": 1_650, "models": 1_620,
-    "app": 1_610, "preparation": 1_440, "datasets": 1_390, "synthetic": 1_380, "training": 1_260,
+    "data": 2_920, ".": 2_440, "inference": 1_960, "evaluation": 1_650, "models": 1_620,
+    "app": 1_610, "preparation": 1_450, "datasets": 1_390, "synthetic": 1_380, "training": 1_260,
     "methods": 1_070, "diagnosis": 790, "tracking": 780, "metrics": 750, "losses": 710,
     "labeling": 710, "demo": 490, "adaptation": 470, "reporting": 460, "geometry": 430,
     "exporting": 410, "weights": 90,
@@ -88,13 +85,3 @@ def test_tests_take_public_names_only():
     files = (ROOT / "tests").rglob("*.py")
     found = {str(file.relative_to(ROOT)): names for file in files if (names := private_names(file))}
     assert not found
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["from ssmde.io import _cut", "import ssmde.data._x", "import ssmde.io as io; io._cut('')",
-     "from ssmde import io; io._cut('')", "patch('ssmde.io._cut', None)"],
-)  # fmt: skip
-def test_a_private_name_is_found(text, tmp_path):
-    (tmp_path / "test_x.py").write_text(text)
-    assert private_names(tmp_path / "test_x.py")

@@ -38,10 +38,9 @@ def test_an_array_is_read_as_it_was_written(shape, dtype, turned):
     np.savez_compressed(file, a=values, b=np.arange(3))
     arrays = read_npz(file.getvalue())
     np.testing.assert_array_equal(arrays["a"], values)
+    assert arrays["a"].flags.writeable
     assert set(arrays) == {"a", "b"}
     assert set(read_npz(file.getvalue(), ["b", "c"])) == {"b"}
-    arrays["a"].flags.writeable and arrays["a"].fill(0)
-    assert arrays["a"].flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -75,17 +74,11 @@ def test_arrays_that_unpack_to_more_than_the_limit_are_not_unpacked(tmp_path):
     assert read_npz(tmp_path / "bomb.npz", ["other"], limit=1_000_000) == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", bytes(100)])
-def test_what_is_no_npz_is_refused_by_its_name(tmp_path, content):
-    (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.npz: it is no whole \.npz"):
-        read_npz(tmp_path / "a.npz")
-
-
-def test_a_changed_byte_in_an_npz_is_found(tmp_path):
+def test_what_is_no_npz_or_has_a_changed_byte_is_refused_by_its_name(tmp_path):
     np.savez(tmp_path / "a.npz", depth=np.zeros(100))
-    content = bytearray((tmp_path / "a.npz").read_bytes())
-    content[400] ^= 1
-    (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.npz: it is no whole \.npz"):
-        read_npz(tmp_path / "a.npz")
+    changed = bytearray((tmp_path / "a.npz").read_bytes())
+    changed[400] ^= 1
+    for content in (changed, b"", b"PK\x03\x04 no zip", bytes(100)):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.npz: it is no whole \.npz"):
+            read_npz(tmp_path / "a.npz")

@@ -87,10 +87,8 @@ def run_of(preset: str, root: Path) -> Config:
 def doubled(batch: Batch) -> Batch:
     """The batch in float64, whose rounding turns no mask of a pixel."""
     values = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    wide = {
-        k: v.double() for k, v in values.items() if isinstance(v, Tensor) and v.is_floating_point()
-    }
-    return replace(batch, **wide)
+    floats = (k for k, v in values.items() if isinstance(v, Tensor) and v.is_floating_point())
+    return replace(batch, **{k: values[k].double() for k in floats})
 
 
 def losses(config: Config, method: nn.Module) -> Iterator[float]:
@@ -108,32 +106,21 @@ def losses(config: Config, method: nn.Module) -> Iterator[float]:
         yield float(loss.detach())
 
 
-def losses_of_teacher(preset: str, folder: Path) -> Iterator[float]:
-    """Stage 1."""
+def training(preset: str, folder: Path, *, student: bool = False) -> Iterator[float]:
+    """Losses of a preset; of its stage 2, taught by a network that has learned nothing."""
     write_data(folder / "data")
     config = run_of(preset, folder / "data")
     torch.manual_seed(0)
-    return losses(config, build_teacher(config))
-
-
-def losses_of_student(preset: str, folder: Path) -> Iterator[float]:
-    """Stage 2, taught by a network that has learnt nothing yet."""
-    write_data(folder / "data")
-    config = run_of(preset, folder / "data")
-    weights = folder / "teacher.safetensors"
-    torch.manual_seed(0)
-    write_weights(weights, config, build_teacher(config), None, 0)
-    config = replace(config, method="student", student=replace(config.student, teacher=weights))
-    return losses(config, build_student(config))
-
-
-def losses_of_affine_depth(preset: str, folder: Path) -> Iterator[float]:
-    """Depth up to scale and shift from measured depth."""
-    write_data(folder / "data")
-    config = run_of(preset, folder / "data")
-    torch.manual_seed(0)
-    network, _ = build_networks(config.model, config.loss)
-    return losses(config, AffineDepth(network, config.affine))
+    if config.method == "affine_depth":
+        network, _ = build_networks(config.model, config.loss)
+        return losses(config, AffineDepth(network, config.affine))
+    method: nn.Module = build_teacher(config)
+    if student:
+        weights = folder / "teacher.safetensors"
+        write_weights(weights, config, method, None, 0)
+        config = replace(config, method="student", student=replace(config.student, teacher=weights))
+        method = build_student(config)
+    return losses(config, method)
 
 
 def seeded_predictor() -> Predictor:
@@ -173,10 +160,9 @@ def outputs_of_evaluate(folder: Path) -> dict[str, Any]:
 
 def numbers(tree: Any, path: str = "") -> dict[str, float]:
     """Every number of a tree by its path."""
-    if isinstance(tree, dict):
-        return {k: v for key in tree for k, v in numbers(tree[key], f"{path}/{key}").items()}
-    if isinstance(tree, list):
-        return {k: v for i, e in enumerate(tree) for k, v in numbers(e, f"{path}/{i}").items()}
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {k: v for key, e in items for k, v in numbers(e, f"{path}/{key}").items()}
     plain = isinstance(tree, int | float) and not isinstance(tree, bool)
     return {path: float(tree)} if plain else {}
 
@@ -188,20 +174,13 @@ def outputs_of_export(folder: Path) -> dict[str, list[float]]:
     return {"own": summary(np.asarray(load(folder / "tiny.onnx").predict(clip.images[0]).depth))}
 
 
+PLAIN = ("photometric", "consistent", "sc_depth_v3", "ss_mde", "affine_indoor")
 GOLDEN: dict[str, Callable[[Path], Any]] = {
-    **{
-        f"losses/{name}": partial(losses_of_teacher, name)
-        for name in ("photometric", "consistent", "sc_depth_v3", "ss_mde")
-    },
-    "losses/ss_mde, stage 2": partial(losses_of_student, "ss_mde"),
-    "losses/ss_mde_abstract, stage 2": partial(losses_of_student, "ss_mde_abstract"),
-    "losses/affine_indoor": partial(losses_of_affine_depth, "affine_indoor"),
-    "predict": outputs_of_predict,
-    "evaluate": outputs_of_evaluate,
-    "export": outputs_of_export,
-}
-
-
+    **{f"losses/{name}": partial(training, name) for name in PLAIN},
+    **{f"losses/{name}, stage 2": partial(training, name, student=True)
+       for name in ("ss_mde", "ss_mde_abstract")},
+    "predict": outputs_of_predict, "evaluate": outputs_of_evaluate, "export": outputs_of_export,
+}  # fmt: skip
 # Stage 2 of ss_mde has nearly every term of the others, and test_to_file.py has exports.
 OFTEN = (
     "losses/photometric", "losses/ss_mde, stage 2", "losses/affine_indoor", "predict", "evaluate",

@@ -18,6 +18,10 @@ from ssmde.synthetic import draw_clip, write_clip
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+pytestmark = pytest.mark.skipif(
+    shutil.which("make") is None or sys.platform != "linux",
+    reason="needs make; elsewhere than on Linux there is one build of torch",
+)
 EXTRAS = PROJECT["optional-dependencies"]
 DEVELOPMENT = {"test", "lint", "docs", "dev"}
 # Not transformers: torchmetrics imports it wherever it finds that it is installed.
@@ -29,26 +33,21 @@ NOT_IN_THE_BASE = (
 
 def test_every_extra_that_is_named_exists_and_all_has_those_of_users():
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py")]
-    named = {
-        extra
-        for page in pages
-        for names in re.findall(r"(?:ssmde|'\.)\[([a-z0-9,]+)\]", page.read_text("utf-8"))
-        for extra in names.split(",")
-    }
+    text = "".join(page.read_text("utf-8") for page in pages)
+    named = {*",".join(re.findall(r"(?:ssmde|'\.)\[([a-z0-9,]+)\]", text)).split(",")}
     assert {"app", "motion", "export"} <= named <= set(EXTRAS)
     (everything,) = EXTRAS["all"]
-    assert set(re.findall(r"[a-z0-9]+", everything)) - {"ssmde"} == {*EXTRAS} - DEVELOPMENT - {
-        "all"
-    }
+    assert {*re.findall(r"[a-z0-9]+", everything), "all"} == {*EXTRAS, "ssmde"} - DEVELOPMENT
 
 
 @pytest.fixture
 def make(tmp_path):
-    """`make` where a stub of pip notes what it is asked for; `config` are the settings of pip."""
+    """`make` where a stub of pip, or of uv, notes what it is asked for; `config` is of pip."""
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    programs = tmp_path / ".venv" / "bin"
+    programs, path = tmp_path / ".venv" / "bin", tmp_path / "path"  # without nvidia-smi
     programs.mkdir(parents=True)
+    path.mkdir()
     for name in ("pip", "ssmde", "pytest", "ruff", "pyright", "lint-imports", "mkdocs"):
         (programs / name).write_text("#!/bin/sh\n")
     (programs / "python").write_text(
@@ -57,12 +56,12 @@ def make(tmp_path):
     )
     for program in programs.iterdir():
         program.chmod(0o755)
-    path = tmp_path / "path"  # without nvidia-smi
-    path.mkdir()
     for name in ("make", "sh", "uname", "cat", "touch", "grep", "test", "sed", "sort"):
         (path / name).symlink_to(str(shutil.which(name)))
 
-    def run(target: str, config: str = "") -> tuple[int, list[str]]:
+    def run(target: str, config: str = "", *, again: bool = False) -> tuple[int, list[str]]:
+        if again:
+            (programs.parent / f".{target}").unlink()
         (tmp_path / "asked").write_text("")
         (tmp_path / "config").write_text(config)
         words = [path / "make", "--silent", "PYTHON=python", target]
@@ -73,7 +72,6 @@ def make(tmp_path):
     return run
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_a_target_installs_its_own_once_and_again_where_it_broke_off(make, tmp_path):
     for target, extra in {
         "demo": "motion",
@@ -94,22 +92,15 @@ def test_a_target_installs_its_own_once_and_again_where_it_broke_off(make, tmp_p
     assert len(make("test")[1]) == 1
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pip takes the CPU build")
 def test_without_a_gpu_torch_is_that_for_the_cpu_unless_pip_has_an_index(make, tmp_path):
     _, asked = make("test", "global.timeout='180'")
     assert " --extra-index-url https://download.pytorch.org/whl/cpu " in asked[0]
     for name in (":env:.index-url", "global.extra-index-url", ":env:.no-index", "user.find-links"):
-        (tmp_path / ".venv" / ".test").unlink()
-        _, asked = make("test", f"{name}='file:///wheels'")
-        assert "index" not in asked[0]
+        assert "index" not in make("test", f"{name}='file:///wheels'", again=True)[1][0]
     (tmp_path / "path" / "nvidia-smi").symlink_to(str(shutil.which("true")))
-    (tmp_path / ".venv" / ".test").unlink()
-    assert "index" not in make("test")[1][0]
+    assert "index" not in make("test", again=True)[1][0]
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is one build of torch")
 def test_uv_installs_where_it_is_at_hand_with_the_settings_of_pip(make, tmp_path):
     uv = tmp_path / "path" / "uv"
     names = "$UV_DEFAULT_INDEX;$UV_INDEX;$UV_FIND_LINKS;$UV_CONSTRAINT;$SSL_CERT_FILE"
@@ -122,11 +113,9 @@ def test_uv_installs_where_it_is_at_hand_with_the_settings_of_pip(make, tmp_path
         "global.constraint='limits.txt'\nglobal.extra-index-url='\\nb\\nd'\n"
         "global.find-links='/one two'\nglobal.index-url='http://weaker'\n"
     )
-    (tmp_path / ".venv" / ".test").unlink()
     settings = "http://a; b d;/one,two;limits.txt;c.pem"
-    assert make("test", config) == (0, [f"{settings};{words.format('')}"])
-    (tmp_path / ".venv" / ".test").unlink()
-    (asked,) = make("test", "global.no-index='true'")[1]
+    assert make("test", config, again=True) == (0, [f"{settings};{words.format('')}"])
+    (asked,) = make("test", "global.no-index='true'", again=True)[1]
     assert asked.startswith("-m pip ")
 
 
@@ -167,16 +156,14 @@ def run(*words: object, folder: Path = ROOT, **settings: str) -> str:
     return done.stdout
 
 
-HATCHLING = ("hatchling", "packaging", "pathspec", "pluggy", "trove_classifiers")
-
-
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory) -> dict[str, str]:
     """The environment in which nothing but hatchling is found, or a copy that pip fetches."""
     folder = tmp_path_factory.mktemp("hatchling")
-    found = [find_spec(name) for name in HATCHLING]
+    names = ("hatchling", "packaging", "pathspec", "pluggy", "trove_classifiers")
+    found = [find_spec(name) for name in names]
     if all(spec is not None and spec.origin for spec in found):
-        for name, spec in zip(HATCHLING, found, strict=True):
+        for name, spec in zip(names, found, strict=True):
             (folder / name).symlink_to(Path(spec.origin).parent)
         return {"PYTHONPATH": str(folder)}
     words = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "hatchling"]

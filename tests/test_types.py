@@ -32,7 +32,6 @@ def test_joined_snippets_keep_every_field_in_order_and_their_layout():
         else:
             assert getattr(joined, name) == sum(each, ()), name
     assert joined.broken == ("b.jpg: truncated", "c.jpg: missing", "a.jpg: empty")
-    assert torch.equal(joined.images[:, 0], joined.target)
     for image in (joined.target, joined.sources):
         assert image.movedim(-3, -1).is_contiguous()
     with pytest.raises(RuntimeError, match="size"):
@@ -40,11 +39,12 @@ def test_joined_snippets_keep_every_field_in_order_and_their_layout():
 
 
 def test_the_first_view_is_the_target_and_bytes_become_values_from_0_to_1():
-    target = torch.tensor([255, 51, 102], dtype=torch.uint8).view(1, 3, 1, 1)
-    batch = Batch(target=target, sources=target[None], intrinsics=torch.eye(3)[None]).to_float()
-    assert_close(batch.target.flatten(), torch.tensor([1, 0.2, 0.4]))
-    assert torch.equal(batch.sources[:, 0], batch.target)
-    assert batch.to_float() is batch
+    batch = make_snippet(0)
+    assert torch.equal(batch.images[:, 0], batch.target)
+    values = batch.to_float()
+    assert_close(values.target, batch.target / 255)
+    assert_close(values.sources, batch.sources / 255)
+    assert values.to_float() is values
 
 
 def test_every_byte_has_its_own_value_and_finds_its_way_back():

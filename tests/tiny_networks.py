@@ -19,9 +19,8 @@ class TinyDepthNet(DepthNet):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)  # none of the parts of a DepthNet
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1), nn.ELU(), nn.Conv2d(8, 1, 3, padding=1)
-        )
+        layers = nn.Conv2d(3, 8, 3, padding=1), nn.ELU(), nn.Conv2d(8, 1, 3, padding=1)
+        self.layers = nn.Sequential(*layers)
 
     def encode(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (image,)
@@ -98,15 +97,10 @@ def build_sideways_teacher(config: Config) -> Teacher:
 
 def write_random_weights(path: Path, *, seed: int = 0) -> Path:
     """A weights file of a depth network that has learned nothing, for images of 64 x 96."""
-    config = Config(
-        data=DataConfig(image_size=(64, 96)), model=ModelConfig(encoder="resnet18_half")
-    )
+    data, model = DataConfig(image_size=(64, 96)), ModelConfig(encoder="resnet18_half")
+    config = Config(data=data, model=model)
     torch.manual_seed(seed)
-    net = DepthNet(
-        encoder=config.model.encoder,
-        depth_range=config.model.depth_range,
-        scales=tuple(sorted(config.loss.scales)),
-    )
+    net = DepthNet(encoder=model.encoder, depth_range=model.depth_range)
     tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
     head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
     save_weights(path, tensors, head)

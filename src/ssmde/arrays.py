@@ -33,10 +33,9 @@ def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:
 
     A ValueError where they hold no plain array, or less than their head claims.
     """
-    # The magic, two bytes of version, the length of the head in 2 bytes or (from version 2) 4.
     if bytes(content[:6]) != b"\x93NUMPY" or len(content) < 12:
         raise ValueError("it is no .npy file")
-    start = 10 if content[6] == 1 else 12
+    start = 10 if content[6] == 1 else 12  # behind the length of the head, 2 bytes or 4
     start += int.from_bytes(content[8:start], "little")
     shape, fortran, dtype = _layout(bytes(content[:start]))
     needed = math.prod(shape) * dtype.itemsize
@@ -54,18 +53,16 @@ def read_npz(
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Arrays by name, of the bytes of a .npz or of such a file; names it lacks are left out.
 
-    Raises:
-        FileNotFoundError: If no file is there.
-        ValueError: If it is no whole .npz, one is no plain array, or all are larger than the limit,
-            in bytes: nothing is unpacked then. Of a file the message names it.
+    A ValueError, which names a file, comes where it is no whole .npz, one is no plain array, or all
+    are larger than the limit, in bytes: nothing is unpacked then.
     """
-    where = ""
     if isinstance(content, Path):
         check_file(content)
-        where = f"{content}: "
+        where, source = f"{content}: ", content
+    else:
+        where, source = "", BytesIO(content)
     wanted = None if names is None else {f"{name}.npy" for name in names}
     try:
-        source = content if isinstance(content, Path) else BytesIO(content)
         with zipfile.ZipFile(source) as archive:
             found = [i for i in archive.infolist() if wanted is None or i.filename in wanted]
             if (total := sum(info.file_size for info in found)) > limit:
@@ -87,14 +84,14 @@ def _layout(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, order and kind of values that the head of a .npy claims."""
     file, npy = BytesIO(head), np.lib.format
     version = npy.read_magic(file)
-    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
-    if read is None:
+    if version not in ((1, 0), (2, 0)):
         raise ValueError(f"it is a .npy of version {version}, 1 and 2 are read")
     try:
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(file)
     except Exception as error:  # it is parsed as Python, which fails in any way
         raise ValueError(f"its head cannot be read ({type(error).__name__})") from error
-    plain = dtype.kind in KINDS and dtype.itemsize and all(type(side) is int for side in shape)
-    if not plain or any(side < 0 for side in shape):
+    sides = all(type(side) is int and side >= 0 for side in shape)
+    if dtype.kind not in KINDS or not dtype.itemsize or not sides:
         raise ValueError("it holds no plain array of numbers")
     return shape, fortran, dtype

@@ -27,33 +27,23 @@ LONGEST_MESSAGE = 1500  # characters: a broken file must not fill the screen
 NO_MEMORY = "out of memory: take smaller images or a smaller size, or end other programs"
 INTERRUPTED_STATUS = 130  # by Ctrl-C: 128 + SIGINT, as a shell has it
 VERBS = {
-    "prepare": "ssmde.preparation:prepare",
-    "doctor": "ssmde.diagnosis:doctor",
-    "track": "ssmde.tracking:track",
-    "label": "ssmde.labeling:label",
-    "adapt": "ssmde.adaptation:adapt",
-    "train": "ssmde.train_options:Train",
-    "evaluate": "ssmde.evaluation:evaluate",
-    "predict": "ssmde.inference:predict_files",
-    "export": "ssmde.exporting:export",
-    "app": "ssmde.app:app",
-    "demo": "ssmde.demo:demo",
-    "scale": "ssmde.evaluation:scale",
-    "odometry": "ssmde.evaluation:odometry",
+    "prepare": "ssmde.preparation:prepare", "doctor": "ssmde.diagnosis:doctor",
+    "track": "ssmde.tracking:track", "label": "ssmde.labeling:label",
+    "adapt": "ssmde.adaptation:adapt", "train": "ssmde.train_options:Train",
+    "evaluate": "ssmde.evaluation:evaluate", "predict": "ssmde.inference:predict_files",
+    "export": "ssmde.exporting:export", "app": "ssmde.app:app", "demo": "ssmde.demo:demo",
+    "scale": "ssmde.evaluation:scale", "odometry": "ssmde.evaluation:odometry",
     "benchmark": "ssmde.evaluation:benchmark",
-}
+}  # fmt: skip
 """What each verb runs: a module, which is imported then, and a function of it."""
 GOES_ON = ("adapt", "train")  # with what was done before it was stopped
-FIRST_STEPS = """ssmde: monocular depth from plain video
+OVERVIEW = """ssmde: monocular depth from plain video
 
   ssmde predict photo.jpg depth                  depth of a photo, a folder or a video
   ssmde adapt walk.mp4 here                      a network made better at the place of your film
   ssmde train photometric --data.root data       a network from a folder of scenes
   ssmde export here depth.onnx                   one file for other programs
   ssmde app                                      a web page for pictures, videos and a webcam
-
-ssmde --help lists all verbs, ssmde VERB --help explains one."""
-OVERVIEW = """ssmde: monocular depth from plain video
 
   prepare   Turn a video, images, or the official archive of a data set into scene folders.
   doctor    Say what stands in the way of training on DATA, with frame numbers and the remedy.
@@ -70,11 +60,6 @@ OVERVIEW = """ssmde: monocular depth from plain video
   odometry  Measure the path of the camera, by the pose network or as tracked, against the true one.
   benchmark Measure several methods on the images of a published table, beside published figures.
 
-Example:
-  ssmde predict photo.jpg depth
-  ssmde adapt walk.mp4 here
-  ssmde predict here walk.mp4 depth
-
 ssmde VERB --help explains a verb, ssmde --version names the version,
 --debug behind a verb shows where an error comes from."""
 
@@ -86,11 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("SSMDE_DEBUG") == "1"
-    words = [word for word in words if word != "--debug"]
-    if not words:
-        _say(FIRST_STEPS)
-        return 0
-    verb = words.pop(0)
+    verb, *words = [word for word in words if word != "--debug"] or ["--help"]
     if verb in ("-h", "--help", "--version"):
         _say(f"ssmde {__version__}" if verb == "--version" else OVERVIEW)
         return 0
@@ -111,22 +92,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(verb: str, words: list[str]) -> int:
     """Parse and run one verb; a stop by the parser or by a signal becomes an exit status."""
     call: Callable[[], object] | None = None
-    stop: BaseException
+    stop: BaseException | None
     try:
         with stop_on_sigterm():
             call = parse(verb, words)
             return _show(call())
     except SystemExit as end:
-        # Lightning turns a stop before its first step into an exit.
-        if not isinstance(end.__context__, KeyboardInterrupt):
+        stop = end.__context__  # Lightning turns a stop before its first step into an exit
+        if not isinstance(stop, KeyboardInterrupt):
             return end.code if isinstance(end.code, int) else FAILED_STATUS
-        stop = end.__context__
     except KeyboardInterrupt as signal:
         stop = signal
     except BrokenPipeError:  # `ssmde train --help | head`
         if call is not None:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return FAILED_STATUS
     if not is_later_rank():
         done = f", {stop}" if str(stop) else ""
@@ -138,10 +118,7 @@ def _run(verb: str, words: list[str]) -> int:
 
 
 def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
-    """What the words behind a verb ask for: a call of its function, or of a `Train`.
-
-    `SystemExit` and `ValueError` as `read_words` and `read_training`, or an option is no more.
-    """
+    """What the words behind a verb ask for: a call of its function, or of a `Train`."""
     from ssmde.former import former_option
 
     if gone := former_option(verb, words):
@@ -161,29 +138,31 @@ def _say(text: object) -> None:
     """Print; quietly where nobody reads on, as in `ssmde --help | head`."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # at its end Python would flush, and complain, once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _close_output()
+
+
+def _close_output() -> None:
+    """Nobody reads: at its end Python would flush, and complain, once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(result: object) -> int:
     """Print what came out, and on stderr what was left out; the exit status."""
     if result is not None:
         _say(result)
-    for note in getattr(result, "notes", ()):
-        print(note, file=sys.stderr)
-    for reason in getattr(result, "skipped", ()):
-        print(f"skipped: {reason}", file=sys.stderr)
+    skipped = [f"skipped: {reason}" for reason in getattr(result, "skipped", ())]
+    for line in (*getattr(result, "notes", ()), *skipped):
+        print(line, file=sys.stderr)
     return FAILED_STATUS if getattr(result, "is_blocking", False) else 0
 
 
 def _is_explained(error: Exception) -> bool:
     """True for errors whose message says it all; others need their traceback."""
-    if isinstance(error, ValueError | OSError):
-        return True
     if isinstance(error, ImportError):
         return error.name is None  # ours, about an extra; Python's own name the module
-    module = sys.modules.get("ssmde.training.module")  # slow to import where nothing was trained
-    return module is not None and isinstance(error, module.TrainingError)
+    # Its module is slow to import where nothing was trained.
+    return isinstance(error, ValueError | OSError) or type(error).__name__ == "TrainingError"
 
 
 def _complain(verb: str, error: Exception | str, status: int = BAD_INPUT_STATUS) -> int:

@@ -1,7 +1,7 @@
 """Work done by many processes and machines: Ray actors that each hold a tool, such as a network.
 
-Ray starts a lost worker again and gives its piece of work to it once more. So that nothing is lost,
-every file appears whole under its own name, and doing a piece twice gives what doing it once gives.
+Ray starts a lost worker again and gives its piece of work to it once more: files appear whole, and
+doing a piece twice gives what doing it once gives.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,9 +28,9 @@ def work_on_ray(
     """Do all pieces of work on the processors of a Ray cluster; each when it is done.
 
     The cluster is the one this process is connected to, or that `RAY_ADDRESS` names, or else one
-    that is started here. All machines must see the same files under the same path. `open_tool`
-    makes the tool ready in every worker, which gets a GPU or a processor (`gpu`; None: a GPU if
-    the cluster has any). A RuntimeError says `lost` of a piece that lost its worker so many times.
+    that is started here; all machines see the same files under the same path. `open_tool` makes the
+    tool ready in every worker, which has a GPU or a processor (`gpu`; None: a GPU if there is any).
+    A RuntimeError says `lost` of a piece that lost its worker so many times.
     """
     ray = import_extra("ray", "--engine ray", "ssmde[ray]")
     if not ray.is_initialized():
@@ -44,15 +44,8 @@ def work_on_ray(
     )  # fmt: skip
     workers = [actor.remote(open_tool, work) for _ in range(count)]
     waiting = iter(pieces)
-    running: dict[Any, tuple[Piece, Any]] = {}
-
-    def give(worker: Any) -> None:
-        for piece in islice(waiting, 1):
-            running[worker.do.remote(piece)] = (piece, worker)
-
+    running = {w.do.remote(piece): (piece, w) for w, piece in zip(workers, waiting, strict=False)}
     try:
-        for worker in workers:
-            give(worker)
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
             piece, worker = running.pop(done)
@@ -62,7 +55,8 @@ def work_on_ray(
                 raise RuntimeError(lost(piece, TRIES)) from error
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
-            give(worker)
+            for following in islice(waiting, 1):
+                running[worker.do.remote(following)] = (following, worker)
             yield piece, outcome
     finally:
         for worker in workers:

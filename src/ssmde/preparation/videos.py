@@ -92,9 +92,10 @@ class _Place:
         """The report of an earlier run that made the same, if all its scenes are there."""
         if not found or not all(map(self.is_there, found)):
             return None
+        kept = outputs.read_record(found[0]).extra.get("reports", [])
         sources = [
             PreparedSource(scenes=tuple(self.out / n for n in one["scenes"]), report=one["report"])
-            for one in outputs.folder_extra(found[0]).get("reports", [])
+            for one in kept
         ]
         present = Prepared(sources=tuple(sources), present=True)
         return present if present.scenes and all(map(self.is_there, present.scenes)) else None

@@ -5,6 +5,7 @@ of its own in a folder of its own, and is left alone when it is finished.
 """
 
 import logging
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import is_packed
 from ssmde.evaluation import evaluate, evaluate_predictions, frames_with_truth
 from ssmde.inference.loading import load
-from ssmde.io import copy_file
+from ssmde.io import whole_file
 from ssmde.labeling import label
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
@@ -170,8 +171,8 @@ def _hand_over(folder: Path) -> None:
     for name in WEIGHTS:
         own, handed = folder / STUDENT / name, folder / name
         if own.is_file() and not (handed.is_file() and digest_of(own) == digest_of(handed)):
-            with recorded():
-                copy_file(own, handed)
+            with recorded(), whole_file(handed) as part:
+                shutil.copyfile(own, part)
 
 
 def _report(teacher: Config, student: Config, folder: Path) -> None:
