@@ -331,7 +331,7 @@ def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset():
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
         ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, such as .*, got none\n"),
         ("predict run walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
-        ("predict photo.jpg", r"got 'photo\.jpg' alone: say where to write to as well"),
+        ("predict photo.jpg", r"predict takes \[WEIGHTS\] INPUT OUT, .* got 'photo\.jpg'\n"),
         (f"predict small {'x' * 300}.jpg out", r"x\.jpg: File name too long\n$"),
         ("prepare nothing out", "ssmde prepare: error: nothing: no such file or folder"),
     ],
