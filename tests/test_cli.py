@@ -289,8 +289,8 @@ def test_a_function_is_a_verb(own_verb):
         ("benchmark kitti data a=run files", {"data": "data", "out": "benchmark"}),
         ("predict run 0 out --format png16,npz", {"weights": "run", "source": "0", "out": "out"}),
         ("predict walk.mp4 out", {"weights": "walk.mp4", "source": "out", "out": None}),
-        ("app", {"weights": (), "host": "127.0.0.1", "port": None, "allowed_host": ()}),
-        ("app a b --allowed-host x", {"weights": ("a", "b"), "allowed_host": ("x",)}),
+        ("app", {"weights": (), "host": "127.0.0.1", "port": None}),
+        ("app a b --port 8000", {"weights": ("a", "b"), "port": 8000}),
     ],
 )  # fmt: skip
 def test_words_of_a_verb_are_arguments_of_its_function(words, given):
@@ -362,6 +362,8 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("predict a.jpg out --tiles 2", r"--tiles is no more: take a larger --resolution"),
         ("predict a.jpg out --max-points 9", r"--max-points is no more: clouds have at most 1,000"),
         ("predict a.jpg out --confidence", r"--confidence is no more: .* leave it out"),
+        ("app --queue 9", "--queue is no more: 20 events wait"),
+        ("app --allowed-host x", "--allowed-host is no more: .* ssh -L"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
         ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, got none: "),

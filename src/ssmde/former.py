@@ -87,6 +87,12 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("predict", "least_confidence"): NO_CONFIDENCE,
     ("evaluate", "confidence"): NO_CONFIDENCE,
     ("predict", "tiles"): "take a larger --resolution",
+    ("app", "queue"): "20 events wait, further ones are asked to come back later",
+    (
+        "app",
+        "allowed_host",
+    ): "reach the page from elsewhere by `ssh -L 7860:localhost:7860 MACHINE`, "
+    "at http://localhost:7860, or take --share",
     ("predict", "max_points"): "clouds have at most 1,000,000 points; take a smaller image",
     ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
     "way that the speed gives",

@@ -80,6 +80,7 @@ RENAMED = {
     "ssmde.prediction": "ssmde.inference",
     "ssmde.preparation.storing": "ssmde.preparation.videos",
     "ssmde.prepare": "ssmde.preparation",
+    "ssmde.reporting.charts": "ssmde.reporting.report",
     "ssmde.reporting.examples": "ssmde.reporting.report",
     "ssmde.scale": "ssmde.evaluation",
     "ssmde.scaling": "ssmde.evaluation",

@@ -37,13 +37,6 @@ def test_the_mean_colour_stays_at_every_distance(level):
     assert look(patch, (0.7, -2.4), 1.5)[0] == mean  # smaller than a pixel
 
 
-def test_near_by_every_pixel_of_the_patch_is_seen_and_beyond_its_edge_it_is_mirrored():
-    patch, place = noise(), ((90 + 0.5) / SIDE, (17 + 0.5) / SIDE)
-    assert look(patch, place, 0.1 / SIDE)[0] == pytest.approx(patch[17, 90], abs=1e-4)
-    inside, outside = look(patch, [(0.2, 0.3), (-0.2, 2.3)], 1 / SIDE)
-    assert inside == pytest.approx(outside, abs=1e-4)
-
-
 def test_a_floor_seen_at_a_flat_angle_is_blurred_only_along():
     stripes = np.zeros((SIDE, SIDE, 3), np.float32)
     stripes[:, ::2] = 1.0  # columns
@@ -64,18 +57,6 @@ def test_a_patch_that_gives_the_grain_leaves_the_mean_colour_to_the_material(tmp
     colour = paint([material], np.zeros(400, np.int64), places, far, unrolled, book)
     expected = np.mean(material.base) ** 2.2
     assert colour.mean() == pytest.approx(expected, rel=0.05)
-
-
-def test_the_same_seed_cuts_the_same_patch(tmp_path):
-    files = image_files([folder(tmp_path / "a")])
-
-    def cut():
-        book = PatchBook(folders=[files])
-        return book.cut(book.ask(np.random.default_rng(4), even=True))
-
-    (first, mean), (second, _) = cut(), cut()
-    assert np.array_equal(first, second)
-    assert 0 < mean.min() < mean.max() < 1
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):

@@ -10,19 +10,7 @@ from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, StudentCon
 from ssmde.data.scene_folder import read_scene
 from ssmde.methods.teacher import build_networks
 from ssmde.models.checkpoint import save_weights
-from ssmde.reporting.report import (
-    DYNAMIC,
-    PAINT,
-    STATIC,
-    UNKNOWN,
-    finished_student,
-    frame_pictures,
-    line_chart,
-    read_curve,
-    regions_picture,
-    stage_curves,
-    student_maps,
-)
+from ssmde.reporting import report
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
@@ -45,7 +33,9 @@ def test_a_finished_student_has_its_own_weights_and_the_last_threshold(tmp_path)
         data=DataConfig(root=tmp_path, image_size=SIZE, workers=0, poses="tracked"),
         student=StudentConfig(teacher=tmp_path / "teacher.safetensors"),
     )  # fmt: skip
-    student = finished_student(config, tmp_path / "student.safetensors", tmp_path / "log.csv")
+    student = report.finished_student(
+        config, tmp_path / "student.safetensors", tmp_path / "log.csv"
+    )
     own, taught = student.depth_net.state_dict(), student.teacher.depth_net.state_dict()
     assert not torch.equal(own["encoder.conv1.weight"], taught["encoder.conv1.weight"])
     values, mask = torch.rand(1, 1, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool)
@@ -54,14 +44,14 @@ def test_a_finished_student_has_its_own_weights_and_the_last_threshold(tmp_path)
     assert student.pseudo_depth is None
     # The held-out scene has no tracked poses.
     scene = read_scene(tmp_path / "room")
-    found = dict(student_maps(student, config.data, [scene], count=2))
+    found = dict(report.student_maps(student, config.data, [scene], count=2))
     assert len(found) == 2
     for maps in found.values():
         assert maps["depth"].shape == maps["teacher_depth"].shape == SIZE
         assert not (maps["static"] * maps["dynamic"]).any()
         assert 0 <= maps["teacher_weight"].min() <= maps["teacher_weight"].max() <= 1
     with pytest.raises(ValueError, match="room"):  # too short for a snippet
-        list(student_maps(student, config.data, [scene.part(0, 2)], count=2))
+        list(report.student_maps(student, config.data, [scene.part(0, 2)], count=2))
 
 
 def test_a_teacher_of_another_unit_looks_like_a_student_of_the_same_shape():
@@ -70,14 +60,14 @@ def test_a_teacher_of_another_unit_looks_like_a_student_of_the_same_shape():
     static[:, :20], dynamic[:, 20:40] = 1, 1
     maps = {"teacher_depth": depth / 7, "depth": depth, "teacher_weight": static}
     frame = np.full((64, 128, 3), 100, np.uint8)
-    pictures = frame_pictures(maps | {"static": static, "dynamic": dynamic}, frame)
+    pictures = report.frame_pictures(maps | {"static": static, "dynamic": dynamic}, frame)
     assert set(pictures) == {"frame", "teacher", "student", "regions", "weight"}
     np.testing.assert_array_equal(pictures["teacher"], pictures["student"])
     np.testing.assert_array_equal(pictures["weight"][..., 0], 255 * static)
-    regions = regions_picture(static > 0, dynamic > 0, frame)
+    regions = report.regions_picture(static > 0, dynamic > 0, frame)
     np.testing.assert_array_equal(pictures["regions"], regions)
-    for column, color in ((5, STATIC), (30, DYNAMIC), (50, UNKNOWN)):
-        expected = PAINT * np.array(color) + (1 - PAINT) * 100
+    for column, color in ((5, report.STATIC), (30, report.DYNAMIC), (50, report.UNKNOWN)):
+        expected = report.PAINT * np.array(color) + (1 - report.PAINT) * 100
         np.testing.assert_allclose(regions[10, column], expected, atol=1)
 
 
@@ -85,10 +75,10 @@ def test_a_log_that_is_none_is_named(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text(f'step,name\n"{"x" * 200_000}')
     with pytest.raises(ValueError, match=r"log\.csv: cannot be read as CSV"):
-        read_curve(log, "train/loss")
+        report.read_curve(log, "train/loss")
     log.write_text("step,name,value\none,train/loss,1\n")
     with pytest.raises(ValueError, match=r"log\.csv: no log of a training"):
-        read_curve(log, "train/loss")
+        report.read_curve(log, "train/loss")
 
 
 def test_the_second_stage_comes_behind_the_first(tmp_path):
@@ -100,7 +90,7 @@ def test_the_second_stage_comes_behind_the_first(tmp_path):
     for name, text in logs.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "log.csv").write_text(HEAD + text)
-    loss, factor, error, regions = stage_curves(*(tmp_path / name for name in logs)).values()
+    loss, factor, error, regions = report.stage_curves(*(tmp_path / name for name in logs)).values()
     assert loss == {"teacher": ((5, 0.5), (10, 0.4)), "student": ((13, 0.2),)}
     assert factor == {"student": ((13, 0.05),)}
     assert error == {"teacher": ((10, 0.3),), "student": ((13, 0.2),)}
@@ -109,8 +99,8 @@ def test_the_second_stage_comes_behind_the_first(tmp_path):
 
 def test_lines_have_names_and_share_their_axes():
     lines = {"a": ((0, 1.0), (4, 3.0)), "b<": ((0, 3.0), (4, 1.0))}
-    svg = line_chart("x", lines)
-    assert svg == line_chart("x", lines)
+    svg = report.line_chart("x", lines)
+    assert svg == report.line_chart("x", lines)
     assert svg.startswith('<svg role="img" aria-label="x"')
     first, second = (
         [float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", group.split("</g>")[0])[:2]]

@@ -82,8 +82,10 @@ def app(
                 css_paths=[STYLE], js=SCRIPT.read_text("utf-8"),
                 app_kwargs={"middleware": [Middleware(Guard, **limits)]},
             )  # fmt: skip
-            names.public.add(urlsplit(public or "").hostname or "")
-            print(f"page: {url}" + (f"\npublic: {public}" if share else ""), flush=True)
+            print(f"page: {url}", flush=True)
+            if public:
+                names.public.add(str(urlsplit(public).hostname))
+                print(f"public: {public}", flush=True)
             print("Ctrl-C ends it and removes the visitors' files", flush=True)
             with suppress(KeyboardInterrupt), stop_on_sigterm():
                 while True:

@@ -38,6 +38,7 @@ WAITING_SECONDS = 20.0  # a visitor's next work waits so long for the one before
 KEPT_UPLOADS = 4
 """A visitor's older uploads are removed when a new one comes; so are those of all who sent a file
 and have not come back."""
+KEPT_RESULTS = 4  # of a page
 MOST_PAGES = 8  # of a visitor's open pages the oldest make room for more
 PARTS = "tmp*"  # what Gradio calls a file that is being uploaded, in the folder of all files
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -103,7 +104,7 @@ def _name(place: str) -> str | None:
     return (split.hostname or "").rstrip(".") or None if plain else None
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class Session:
     """One open page."""
 
@@ -113,8 +114,8 @@ class Session:
     own: dict[str, Any] = field(default_factory=dict)  # networks that learned from its films
 
     def new_result(self) -> Path:
-        """An empty folder for a result; the one before is kept, older ones are removed."""
-        while len(self.results) > 1:
+        """An empty folder for a result; a few are kept, older ones are removed."""
+        while len(self.results) >= KEPT_RESULTS:
             shutil.rmtree(self.results.pop(0), ignore_errors=True)
         self.results.append(self.folder / secrets.token_hex(8))
         self.results[-1].mkdir(parents=True)
