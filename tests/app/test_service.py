@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -63,7 +64,7 @@ def read_off(legend):
 def test_the_pointer_reads_the_depth_of_the_picture_and_its_unit(
     service, session, weights, pixels, scale, unit, words
 ):
-    legend = next(service.picture(session, weights, pixels, "ramp", 60))["legend"]
+    legend = next(service.picture(session, weights, pixels, "ramp", 60.0))["legend"]
     depths, data = read_off(legend)
     np.testing.assert_allclose(depths, scale * (1 + pixels.mean(-1) / 255), rtol=1e-4)
     assert data["unit"] == unit
@@ -71,7 +72,9 @@ def test_the_pointer_reads_the_depth_of_the_picture_and_its_unit(
 
 
 def test_a_large_picture_is_shown_small_and_its_files_hold_all_of_it(service, session):
-    first, second, third = service.picture(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide", 60)
+    first, second, third = service.picture(
+        session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide", 60.0
+    )
     for path in first["slider"]:
         with Image.open(path) as image:
             assert image.size == (LONGEST_SHOWN, 20)
@@ -102,7 +105,7 @@ def test_weights_off_the_list_files_that_are_no_video_and_films_too_large_are_re
     service, session, tmp_path, monkeypatch
 ):
     with pytest.raises(RefusalError, match="no weights named 'best'"):
-        list(service.picture(session, "best", ramp(), "a", 60))
+        list(service.picture(session, "best", ramp(), "a", 60.0))
     (tmp_path / "film.mp4").write_text("no film")
     with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
         list(service.film(session, "near", tmp_path / "film.mp4", "film"))
@@ -115,7 +118,8 @@ def test_weights_off_the_list_files_that_are_no_video_and_films_too_large_are_re
 def test_a_film_has_each_frame_at_its_time_and_news_of_it(service, session, tmp_path):
     times = [0, 0.04, 0.5, 0.54, 1.17]  # as a browser records: its head states 1000 a second
     path, codec = tmp_path / "clip.mp4", {"codec": "mpeg4", "kind": "yuv420p", "rate": 1000}
-    write(path, grey_frames(range(5), (34, 46)), times, **codec)
+    frames, tick = grey_frames(range(5), (34, 46)), Fraction(1, 1000)
+    write(path, frames, times, time_base=tick, **codec)
     steps = list(service.film(session, "near", path, "clip"))
     assert [step.done for step in steps] == [1, 2, 3, 4, 5, 5]
     assert {(step.total, step.note) for step in steps} == {(5, "")}
@@ -201,7 +205,7 @@ def test_a_film_that_takes_too_long_keeps_what_is_done(service, session, tmp_pat
     with pytest.raises(RefusalError, match="no frame"):
         list(service.film(session, "near", path, "clip"))
     with pytest.raises(RefusalError, match="computes for 10 minutes at most"):
-        list(service.picture(session, "near", ramp(), "ramp", 60))
+        list(service.picture(session, "near", ramp(), "ramp", 60.0))
 
 
 def as_text(pixels, kind="png"):
