@@ -80,10 +80,8 @@ def test_the_table_holds_the_numbers_of_both_networks_and_of_the_baselines(told)
     ties = expected[2] == expected[6] == "0.000"  # neither has holes, and both are marked
     assert [row.count('class="best"') for row in rows[:2]] == [int(ties), 4]
     assert "On what moves the adapted network beats all the others" in text
-    assert [line.split()[-4:] for line in story.table().splitlines()[1:3]] == [
-        expected[:4],
-        expected[4:8],
-    ]
+    lines = [line.split()[-4:] for line in story.table().splitlines()]
+    assert lines[1:3] == [expected[:4], expected[4:8]]
     worse = replace(story, before=story.after, after=story.before)
     text = write_page(page.parent / "pictures", worse).read_text(encoding="utf-8")
     assert "the adapted network does not beat: small, before" in text

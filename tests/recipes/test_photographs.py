@@ -190,7 +190,8 @@ def test_near_things_keep_half_a_percent_beside_the_farthest(tmp_path):
     depth[0, 0] = 0.6, 0.0
     images = np.zeros((1, 2, 2, 3), np.uint8)
     write_album(
-        Album(source="test", images=images, depth=depth, intrinsics=np.diag([10.0, 10, 1])), tmp_path
+        Album(source="test", images=images, depth=depth, intrinsics=np.diag([10.0, 10, 1])),
+        tmp_path,
     )
     assert len(read_scene(tmp_path).images) == 1
     unit = json.loads((tmp_path / "scene.json").read_text())["depth_units_per_metre"]
