@@ -363,7 +363,7 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("predict a.jpg out --max-points 9", r"--max-points is no more: clouds have at most 1,000"),
         ("predict a.jpg out --confidence", r"--confidence is no more: .* leave it out"),
         ("app --queue 9", "--queue is no more: 20 events wait"),
-        ("app --allowed-host x", "--allowed-host is no more: .* ssh -L"),
+        ("app --allowed-host x", "--allowed-host is no more: .* .ssh -L"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
         ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, got none: "),

@@ -44,7 +44,7 @@ class Knows(nn.Module):
 
 def files_of(text):
     """What a browser would fetch for a page."""
-    return re.findall(r'(?:src|srcset|href)="([^"]*)"', text)
+    return re.findall(r'(?:src|srcset|href)="([^"#]*)"', text)
 
 
 @pytest.fixture(scope="module")
