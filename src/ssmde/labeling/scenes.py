@@ -16,7 +16,7 @@ import numpy as np
 
 from ssmde.cluster import work_on_ray
 from ssmde.config import MOST_SIDE
-from ssmde.console import bars
+from ssmde.console import bars, with_bar
 from ssmde.data.images import ImageError, write_png16
 from ssmde.data.pseudo_labels import (
     FOLDER,
@@ -34,6 +34,7 @@ from ssmde.data.scene_folder import Split, read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
 from ssmde.io import hidden_part
+from ssmde.labeling.movers import bring_movers_forward
 from ssmde.labeling.sources import LabelRequest, Source, open_source
 from ssmde.models.registry import Device, choose_device
 from ssmde.outputs import sweep
@@ -218,13 +219,15 @@ def _label_piece(source: Source, piece: Piece) -> list[str]:
 
 
 def write_corrected(
-    scene_folder: Path, target: Path, *, until: float = 1.0, uncorrected: bool = False
-) -> int:
+    scene_folder: Path, target: Path, *, until: float = 1.0, uncorrected: bool = False,
+    show_progress: bool = False,
+) -> int:  # fmt: skip
     """Write a scene of the frames that see enough tracked points, corrected labels as its depth.
 
     It appears whole or not at all. Returns the number of its frames; without any there is no
     folder. Frames are taken from the first on, up to the share `until` of them. With `uncorrected`
-    no points are asked: every labeled frame, its label in units of its own median.
+    no points are asked: every labeled frame, its label in units of its own median. Else what moves
+    is brought forward to where it stands.
     """
     scene = read_scene(scene_folder)
     if scene.pseudo_depth is None:
@@ -234,7 +237,8 @@ def write_corrected(
     shutil.rmtree(part, ignore_errors=True)
     (part / "depth").mkdir(parents=True)
     written = 0
-    for i in range(round(until * len(scene))):
+    frames = range(round(until * len(scene)))
+    for i in with_bar(frames, f"correcting {scene.name}", len(frames), show=show_progress):
         image, file = scene.images[i], scene.pseudo_depth[i]
         if file is None or not (uncorrected or i in points):
             continue
@@ -244,6 +248,7 @@ def write_corrected(
         else:
             affine = scene.pseudo_depth_affine
             depth = fit_to_points(depth, *points[i], scene.image_size, affine=affine)
+            depth = bring_movers_forward(depth, scene, i, points[i])
         if depth.any():
             shutil.copyfile(image, part / image.name)
             steps = np.rint(depth * STEPS_PER_UNIT).clip(0, FARTHEST).astype(np.uint16)
