@@ -47,7 +47,7 @@ BUDGET = {
     "data": 3_230, ".": 2_650, "inference": 2_210, "evaluation": 1_950, "models": 1_810,
     "synthetic": 1_730, "datasets": 1_720, "preparation": 1_550, "app": 1_380, "training": 1_250,
     "methods": 1_070, "diagnosis": 1_040, "tracking": 780, "metrics": 760, "losses": 720,
-    "labeling": 570, "exporting": 560, "adaptation": 470, "demo": 460, "geometry": 430,
+    "labeling": 710, "exporting": 560, "adaptation": 470, "demo": 460, "geometry": 430,
     "reporting": 300, "weights": 100,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
