@@ -10,7 +10,16 @@ TICKS = 90_000
 
 
 def write(
-    path, frames, times=None, *, codec="mjpeg", kind="yuvj420p", cover=False, tags=None, **context
+    path,
+    frames,
+    times=None,
+    *,
+    codec="mjpeg",
+    kind="yuvj420p",
+    cover=False,
+    tags=None,
+    rate=10,
+    **context,
 ):
     """A film of RGB frames, 10 a second or at times in seconds; the container by the ending.
 
@@ -22,7 +31,7 @@ def write(
         str(path), "w", options={"movflags": "use_metadata_tags"} if tags else {}
     ) as container:
         container.metadata.update(tags or {})
-        stream = container.add_stream(codec, rate=10)
+        stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = kind
         stream.codec_context.time_base = Fraction(1, TICKS)

@@ -322,6 +322,8 @@ def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset():
         ),
         ("prepare a b --truth camera", r"--truth is no more: scans .* --improved gives depth"),
         ("predict a.jpg out --max-points 9", r"--max-points is no more: clouds have at most 1,000"),
+        ("app --queue 9", "--queue is no more: 20 events wait"),
+        ("app --allowed-host x", "--allowed-host is no more: .* .ssh -L"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),
         ("export small a.xml --format openvino", r"--format is no more: the ending of OUT says it"),
         (

@@ -1,19 +1,21 @@
 """Bounds of what a visitor may ask for."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from ssmde.app.guard import RefusalError
-from ssmde.app.inputs import COLOR_MAPS, FIELDS, Upload, checked
+from ssmde.app.inputs import FIELDS, Upload, checked
 from ssmde.app.service import PixelRoom
 
 ODD = [
     0, -1, float("nan"), float("inf"), 10**400, True, "x" * 10_000, "../../x", [[]], {}, object()
 ]  # fmt: skip
 FAULTS = [
-    *(("width", odd) for odd in [*ODD[1:], 141, "60"]),
-    *(("color_map", odd) for odd in [*ODD, None, "jet"]),
+    *(("width", odd) for odd in [*ODD, None, 4, 141, "60"]),
     *(("weights", odd) for odd in [0, None, [], {}, "x" * 10_000]),
     *(("upload", odd) for odd in ["x", [], {}, {"path": 1}, {"path": "x" * 10_000}, 0]),
     *(("minutes", odd) for odd in [*ODD, None, 61, 1.5]),
@@ -27,56 +29,41 @@ def test_a_field_out_of_its_bounds_is_refused_in_one_line(name, value):
 
 
 def test_what_the_page_sends_passes():
-    given = {"weights": "a", "color_map": COLOR_MAPS[1], "width": 60, "upload": {"path": "/a"}}
-    assert checked(**given) == ["a", COLOR_MAPS[1], 60.0, Upload(path="/a")]
-    assert checked(width=None, upload=None) == [None, None]
-    assert set(FIELDS) == {"weights", "color_map", "width", "upload", "minutes"}
+    given = {"weights": "a", "width": 60, "upload": {"path": "/a"}, "minutes": 10}
+    assert checked(**given) == ["a", 60.0, Upload(path="/a"), 10]
+    assert checked(upload=None) == [None]
+    assert set(FIELDS) == set(given)
     for path in ("/a/../b c.jpg", "x", "/"):
         assert "/" not in Upload(path="/a", orig_name=path).name
 
 
-def test_large_pictures_wait_for_each_other_and_small_ones_pass():
-    room, order = PixelRoom(100), []
-    inside, leave = threading.Event(), threading.Event()
+def test_large_pictures_wait_for_each_other_small_ones_pass_and_the_end_waits_for_who_is_inside():
+    room, order, open_gate = PixelRoom(100), [], threading.Event()
+    gates = {"large": threading.Event(), "other": threading.Event()}
+    open_gate.set()
 
     def work(name, pixels):
-        with room.take(pixels):
+        with room.take(np.broadcast_to(np.uint8(0), (pixels, 1, 3))):
             order.append(name)
-            if name == "large":
-                inside.set()
-                leave.wait(10)
+            assert gates.get(name, open_gate).wait(60)
 
-    first = threading.Thread(target=work, args=("large", 90))
-    first.start()
-    inside.wait(10)
-    second = threading.Thread(target=work, args=("other", 90))
-    second.start()
-    work("small", 10)
-    assert order == ["large", "small"]
-    leave.set()
-    first.join()
-    second.join()
-    assert order == ["large", "small", "other"]
+    def begun(name):
+        while name not in order:
+            time.sleep(0.01)
+
     work("more than there is", 1000)
-
-
-def test_at_the_end_who_is_inside_is_waited_for_and_nobody_gets_in():
-    room, inside, leave, order = PixelRoom(100), threading.Event(), threading.Event(), []
-
-    def work():
-        with room.take(90):
-            inside.set()
-            leave.wait(10)
-            order.append("done")
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    inside.wait(10)
-    room.close(patience=0.01)
-    assert order == []
-    leave.set()
-    room.close()
-    assert order == ["done"]
-    with pytest.raises(RefusalError, match="closed"), room.take(1):
-        pass
-    worker.join()
+    with ThreadPoolExecutor() as pool:
+        pool.submit(work, "large", 90)
+        begun("large")
+        other = pool.submit(work, "other", 90)
+        work("small", 10)
+        gates["large"].set()
+        begun("other")
+        assert order[1:] == ["large", "small", "other"]
+        room.close(patience=0.01)
+        assert not other.done()
+        pool.submit(gates["other"].set)
+        room.close()
+        with pytest.raises(RefusalError, match="closed"):
+            work("late", 1)
+        assert "late" not in order

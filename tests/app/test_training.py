@@ -9,6 +9,7 @@ import pytest
 from ssmde.app import training
 from ssmde.app.guard import BusyError
 from ssmde.app.training import Trainings
+from ssmde.inference.loading import load
 from tiny_networks import write_random_weights
 
 SAY = "print('track: how the camera moved, 0.5 minutes left', flush=True); "
@@ -20,12 +21,9 @@ def start(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "LOOKS_EVERY", 0.02)
     (tmp_path / "film.mp4").write_bytes(b"film")
     (tmp_path / "all").mkdir()
-    command = [
-        sys.executable,
-        "-c",
-        "import pathlib, sys, time; exec(open(sys.argv.pop(1)).read())",
-    ]
-    trainings = Trainings(tmp_path / "all", [*command, str(tmp_path / "code.py")])
+    run = "import pathlib, sys, time; exec(open(sys.argv.pop(1)).read())"
+    command = [sys.executable, "-c", run, str(tmp_path / "code.py")]
+    trainings = Trainings(tmp_path / "all", command)
 
     def begin(code, key="ann"):
         (tmp_path / "code.py").write_text(code)
@@ -72,7 +70,7 @@ def test_what_came_out_is_kept_and_what_it_was_made_of_goes(start, tmp_path):
     names = ["best.safetensors", "report.json", "before_after.png"]
     assert [path.name for path in run.results()] == names
     assert run.outcome() == "Done: the network is better here, closer to points."
-    assert run.predictor().image_size
+    assert load(run.results()[0]).image_size
     folder = run.results()[0].parent
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert not list(folder.parent.glob("film*"))

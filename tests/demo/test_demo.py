@@ -2,8 +2,8 @@
 
 import base64
 import json
+import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from folders import names_in
-from ssmde.data.images import read_image
 from ssmde.data.scene_files import write_list
 from ssmde.data.scene_folder import read_scenes
 from ssmde.demo import demo
@@ -21,15 +20,12 @@ from ssmde.demo.page import Story, look, point_cloud, see, write_page
 from ssmde.demo.run import MARKER, replacing, run_demo
 from ssmde.demo.videos import draw_films
 from ssmde.evaluation import evaluate
-from ssmde.inference.pictures import colorize_error
 from ssmde.inference.predictor import Predictor
-from ssmde.reporting.charts import Chart
-from ssmde.reporting.report import MeasuredFrame
+from ssmde.reporting.report import MeasuredFrame, line_chart
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
 FRAMES = 4
-VOID_TAGS = {"meta", "img", "input", "link", "br"}
 
 
 class Knows(nn.Module):
@@ -46,34 +42,9 @@ class Knows(nn.Module):
         return torch.from_numpy(self.truth[key])[None, None] ** self.power / 3
 
 
-class Reading(HTMLParser):
-    """What a browser would find: words, files, and whether every tag is closed."""
-
-    def __init__(self, page: Path) -> None:
-        super().__init__()
-        self.open, self.files, self.cells = [], [], []
-        self.words = ""
-        self.feed(page.read_text(encoding="utf-8"))
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in VOID_TAGS:
-            self.open.append(tag)
-        self.files += [value for name, value in attrs if name in ("src", "srcset", "href")]
-        if tag == "td":
-            self.cells.append("")
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
-            self.words += data
-        if self.open[-1:] == ["td"]:
-            self.cells[-1] += data
+def files_of(text):
+    """What a browser would fetch for a page."""
+    return re.findall(r'(?:src|srcset|href)="([^"#]*)"', text)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +62,7 @@ def told(tmp_path_factory):
     early = write_page(folder, first).read_text(encoding="utf-8")
     seen["after"] = see(after, networks[1])
     last = look(folder, replace(first, after=after, frames=9), seen)
-    last = replace(last, losses=Chart(title="Loss", lines={"": ((1, 0.2), (9, 0.1))}), done=True)
+    last = replace(last, losses=line_chart("Loss", {"a": ((1, 0.2), (9, 0.1))}), done=True)
     return write_page(folder, last), last, early
 
 
@@ -103,23 +74,21 @@ def test_the_table_holds_the_numbers_of_both_networks_and_of_the_baselines(told)
         holes = result.movers and result.movers.hole_rate
         values = (result.static.abs_rel, result.dynamic.abs_rel, holes, result.full.d1)
         expected += ["" if value is None else f"{value:.3f}" for value in values]
-    assert Reading(page).cells == expected
-    rows = page.read_text(encoding="utf-8").split("<tbody>")[1].split("</tr>")
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"<td[^>]*>(.*?)</td>", text) == expected
+    rows = text.split("<tbody>")[1].split("</tr>")
     ties = expected[2] == expected[6] == "0.000"  # neither has holes, and both are marked
     assert [row.count('class="best"') for row in rows[:2]] == [int(ties), 4]
-    words = " ".join(Reading(page).words.split())
-    assert "On what moves the adapted network beats small, the mean depth map" in words
-    assert [line.split()[-4:] for line in story.table().splitlines()[1:3]] == [
-        expected[:4],
-        expected[4:8],
-    ]
-    assert "on what moves the adapted network beats all the others" in story.table()
+    assert "On what moves the adapted network beats all the others" in text
+    lines = [line.split()[-4:] for line in story.table().splitlines()]
+    assert lines[1:3] == [expected[:4], expected[4:8]]
     worse = replace(story, before=story.after, after=story.before)
     text = write_page(page.parent / "pictures", worse).read_text(encoding="utf-8")
-    assert "the adapted network does not beat: small, before" in " ".join(text.split())
+    assert "the adapted network does not beat: small, before" in text
+    assert worse.verdicts()[1] in worse.table()
 
 
-def test_the_page_grows_is_well_formed_and_all_its_files_are_beside_it(told):
+def test_the_page_grows_and_all_its_files_are_beside_it(told):
     page, story, early = told
     late = page.read_text(encoding="utf-8")
     for words, where in (
@@ -127,31 +96,16 @@ def test_the_page_grows_is_well_formed_and_all_its_files_are_beside_it(told):
         ("after adaptation", [False, True]), ("ssmde adapt walk.mp4 here", [True, True]),
     ):  # fmt: skip
         assert [words in text for text in (early, late)] == where
-    reading = Reading(page)
-    assert reading.open == []
     assert "://" not in early.replace("http://www.w3.org", "")
     sheets = list(story.film.values())
     assert [f"url({name})" in late for name in sheets] == [True] * 4
-    assert len(reading.files) == len(set(reading.files)) == 1 + 7 * len(story.examples)
-    for name in [*reading.files, *sheets]:
+    files = files_of(late)
+    assert len(files) == len(set(files)) == 1 + 7 * len(story.examples)
+    for name in [*files, *sheets]:
         with Image.open(page.parent / name) as image:
             image.load()
     with Image.open(page.parent / story.film["truth"]) as sheet:
         assert sheet.height == FRAMES * round(sheet.width * SIZE[0] / SIZE[1])
-
-
-def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
-    page, story, _ = told
-    _, sources = story.examples[0]
-    before, after, truth, wrong, error = (
-        read_image(page.parent / sources[name]).astype(int)
-        for name in ("before", "after", "truth", "before_error", "after_error")
-    )
-    assert np.abs(after - truth).max() <= 6  # a step or two of the colors
-    assert np.abs(before - truth).max() > 20
-    no_error = colorize_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
-    assert np.abs(error - no_error).max() <= 4
-    assert np.abs(wrong - no_error).max() > 20
 
 
 def test_the_point_cloud_has_the_colors_and_places_of_the_frame_and_no_jumps():
@@ -197,7 +151,7 @@ def fill(out: Path, text: str) -> None:
         (folder / "index.html").write_text(text)
 
 
-def test_a_new_demo_takes_the_place_of_the_old_one(tmp_path):
+def test_a_new_demo_takes_the_place_of_the_old_one_once_it_is_whole(tmp_path):
     out = tmp_path / "some" / "demo"
     fill(out, "first")
     (out / "notes.txt").touch()
@@ -206,40 +160,27 @@ def test_a_new_demo_takes_the_place_of_the_old_one(tmp_path):
     assert (out / "index.html").read_text() == "first"
     (out / "notes.txt").unlink()
     fill(out, "second")
+    with pytest.raises(KeyboardInterrupt), replacing(out):
+        raise KeyboardInterrupt
     assert names_in(out) == [MARKER, "index.html"]
     assert (out / "index.html").read_text() == "second"
     assert [f.name for f in out.parent.iterdir()] == ["demo"]
-
-
-def test_a_demo_that_is_stopped_leaves_the_old_one_and_nothing_else(tmp_path):
-    fill(tmp_path / "demo", "first")
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "demo"):
-        raise KeyboardInterrupt
-    assert (tmp_path / "demo" / "index.html").read_text() == "first"
-    assert [f.name for f in tmp_path.iterdir()] == ["demo"]
-
-
-def test_a_link_to_a_demo_stays_a_link(tmp_path):
-    fill(tmp_path / "real", "first")
-    (tmp_path / "link").symlink_to("real")
-    fill(tmp_path / "link", "second")
+    (tmp_path / "link").symlink_to(out)
+    fill(tmp_path / "link", "third")
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "real" / "index.html").read_text() == "second"
+    assert (out / "index.html").read_text() == "third"
 
 
 @pytest.mark.slow
 def test_the_whole_demo_runs(tmp_path, capfd):
     page = run_demo(tmp_path / "demo", seed=0, steps=2)
     assert page == tmp_path / "demo" / "index.html"
-    reading = Reading(page)
-    assert reading.open == []
-    for name in reading.files:
+    for name in files_of(page.read_text(encoding="utf-8")):
         assert (page.parent / name).stat().st_size > 0
     run = page.parent / "adapted"
     assert (run / "last.safetensors").is_file()
     metrics = json.loads((page.parent / "evaluation" / "metrics.json").read_text())
     assert set(metrics["baselines"]) == {"constant", "mean_map"}
-    assert "what it learns from" in reading.words
     printed = capfd.readouterr().out
     assert [f"[{i}/5]" in printed for i in range(1, 6)] == [True] * 5
     assert f"The page is {page}" in printed

@@ -10,12 +10,7 @@ import pytest
 from PIL import Image
 
 import small
-from ssmde.data.images import read_depth
-from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.data.scene_files import write_tracked_points
-from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load
-from ssmde.labeling import write_corrected
 from ssmde.models.checkpoint import read_weights
 
 RECIPE = Path(small.__file__)
@@ -70,52 +65,17 @@ def test_recordings_become_weights_with_one_command_and_again_with_nothing_to_do
     assert re.findall(r"--name (\w+)", said) == ["detail"]  # both begin with the same network
 
 
-def test_the_open_network_learns_from_open_recordings_alone(tmp_path, recordings):
-    roots = {}
+def test_the_open_network_learns_from_open_recordings_and_no_last_measured_frames(
+    tmp_path, recordings
+):
+    listed = {}
     for name in ("small", "small-open"):
-        call = small.Call(name=name, data=recordings, work=tmp_path)
-        roots[name] = set((small.collect(call) / "train.txt").read_text().split())
+        root = small.collect(small.Call(name=name, data=recordings, work=tmp_path))
+        listed[name] = set((root / "train.txt").read_text().split())
+        assert [path.stem for path in (root / "measured_hololens/depth").glob("*")] == ["000"]
+        assert [path.stem for path in (root / "held_measured_hololens/depth").glob("*")] == ["002"]
+        assert "held_measured_hololens" in (root / "val.txt").read_text().split()
     closed = {f"measured_{Path(s.at).name}" for s in small.SOURCES if s.measured and not s.open}
     assert closed
-    assert roots["small"] - roots["small-open"] == closed
-    assert "measured_bonn_crowd" not in roots["small"]
-
-
-def test_the_last_measured_frames_of_a_recording_are_held_out(tmp_path, recordings):
-    root = small.collect(small.Call(name="small", data=recordings, work=tmp_path))
-    learnt, held = (
-        sorted(path.stem for path in (root / name / "depth").glob("*"))
-        for name in ("measured_hololens", "held_measured_hololens")
-    )
-    assert (learnt, held) == (["000"], ["002"])
-    assert "held_measured_hololens" in (root / "val.txt").read_text().split()
-
-
-def test_frames_of_a_video_are_taught_with_the_label_that_its_points_correct(tmp_path, recordings):
-    call = small.Call(name="small-open", data=recordings, work=tmp_path)
-    (video,) = [s for s in small.SOURCES if s.at.endswith("alley_cart")]
-    raw = small.copy_frames(video, recordings / video.at, call.videos / "raw_video_alley_cart")
-    info = LabelInfo(source="test", kind="depth", affine=False, licence="")
-    label = np.full(SIZE, 2, np.float32)
-    write_labels(raw / "pseudo_depth", info, {f"{i:03d}": label for i in range(4)})
-    rng = np.random.default_rng(0)
-    pixels = rng.uniform(0, 96, (50, 2)).astype(np.float32)
-    write_tracked_points(raw, {1: (pixels, np.full(50, 3, np.float32))})
-    write_corrected(raw, call.videos / "video_alley_cart")
-    root = small.collect(call, videos=True)
-    assert "video_alley_cart" in (root / "train.txt").read_text().split()
-    scene = read_scene(root / "video_alley_cart")
-    assert [image.stem for image in scene.images] == ["001"]
-    depth = read_depth(scene.depth[0], scene.depth_units_per_metre)
-    np.testing.assert_allclose(depth, 3, rtol=1e-3)
-
-
-def test_what_is_carried_is_all_that_the_recipe_reads(tmp_path, recordings):
-    small.carry(small.Call(name="small", data=recordings, work=tmp_path), tmp_path / "carried")
-    assert not (tmp_path / "carried/indoor/bonn_crowd/depth").exists()
-    assert len(list((tmp_path / "carried/indoor/redkitchen").glob("*.png"))) == 2
-    whole, carried = (
-        small.collect(small.Call(name="small", data=data, work=tmp_path / str(number)))
-        for number, data in enumerate((recordings, tmp_path / "carried"))
-    )
-    assert (whole / "train.txt").read_text() == (carried / "train.txt").read_text()
+    assert listed["small"] - listed["small-open"] == closed
+    assert "measured_bonn_crowd" not in listed["small"]

@@ -78,10 +78,10 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monke
     assert "train/forgetting_factor" in log
     assert "train/filter_dynamic" in log
     page = (folder / "report.html").read_text()
-    for words in ("teacher, stage 1", "student, stage 2", "Forgetting factor"):
+    for words in ("teacher, stage 1", "student, stage 2", "mean_map", "Forgetting factor"):
         assert words in page
     sources = [part.split('"')[0] for part in page.split('src="')[1:]]
-    assert len(sources) == 4 * 9  # with truth: also depth, motion, and both errors
+    assert len(sources) == 4 * 6  # with truth: also depth
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert all(place.startswith("#") for place in re.findall(r'href="([^"]*)', page))
     written = (folder / "student" / "last.safetensors").stat().st_mtime_ns

@@ -5,17 +5,15 @@ lies in the folder of one session or was uploaded by a visitor, and nobody else 
 """
 
 import asyncio
-import contextlib
 import json
 import re
 import secrets
 import shutil
 import socket
 import time
-from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -40,20 +38,18 @@ WAITING_SECONDS = 20.0  # a visitor's next work waits so long for the one before
 KEPT_UPLOADS = 4
 """A visitor's older uploads are removed when a new one comes; so are those of all who sent a file
 and have not come back."""
+KEPT_RESULTS = 4  # of a page
 MOST_PAGES = 8  # of a visitor's open pages the oldest make room for more
 PARTS = "tmp*"  # what Gradio calls a file that is being uploaded, in the folder of all files
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "ssmde_visitor"
 HEADER = "x-ssmde-visitor"  # under which the guard passes the visitor's secret on to the page
-SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+SECRET = re.compile(rf"(?:^|; ?){COOKIE}=([A-Za-z0-9_-]{{43}})(?=;|\Z)")
 FILE = re.compile(r"/file[=/](.*)", re.DOTALL)
 SHUT = re.compile(r"/proxy=|/deep_link|/file[=/]https?:|/vibe-")
 """Ways of Gradio that this page does not need: other servers' files, saved pages, editing."""
 TOO_MANY, TOO_SLOW = (400, "Too many values."), (408, "Too slow.")
-WRONG_NAME = (
-    "This page is not served under that name; its owner can allow it: "
-    "ssmde app --allowed-host NAME."
-)
+WRONG_NAME = "This page is not served under that name: take the address that ssmde app printed."
 
 
 class RefusalError(ValueError):
@@ -72,19 +68,13 @@ class Names:
     the machine's own names count too; its addresses are seen from each connection.
     """
 
-    def __init__(self, host: str = LOOPBACK[0], allowed: Sequence[str] = ()) -> None:
-        self._own, self._public = {*LOOPBACK, host.lower()}, set[str]()
+    def __init__(self, host: str = LOOPBACK[0]) -> None:
+        self.public = set[str]()
+        """Names that are answered at any port, and as Origin: the one that --share gave."""
+        self._own = {*LOOPBACK, host.lower()}
         if host not in LOOPBACK:
-            own = {socket.gethostname().lower(), socket.getfqdn().lower()}
-            self._own |= own | {f"{name}.local" for name in own}
-        for name in allowed:
-            self.allow(name)
-
-    def allow(self, name: str) -> None:
-        """Answer under another name too, whatever the port; `ValueError` if it is none."""
-        if not name or _name(name) != name.lower():
-            raise ValueError(f"--allowed-host takes a name such as depth.example.org, got {name!r}")
-        self._public.add(name.lower())
+            for name in (socket.gethostname().lower(), socket.getfqdn().lower()):
+                self._own |= {name, f"{name}.local"}
 
     def fit(self, scope: Message) -> bool:
         """Whether a request was meant for this page, and comes from it if it says so."""
@@ -92,11 +82,11 @@ class Names:
         if len(hosts) != 1 or len(origins) > 1:
             return False
         server = scope.get("server")
-        known = self._own | self._public | ({str(server[0]).lower()} if server else set())
+        known = self._own | self.public | ({str(server[0]).lower()} if server else set())
         if (name := _name(hosts[0])) is None or name not in known:
             return False
         places = [origin.partition("://")[2].lower() for origin in origins]
-        return all(p == hosts[0].lower() or _name(p) in self._public for p in places)
+        return all(p == hosts[0].lower() or _name(p) in self.public for p in places)
 
 
 def _headers(scope: Message, wanted: bytes) -> list[str]:
@@ -114,7 +104,7 @@ def _name(place: str) -> str | None:
     return (split.hostname or "").rstrip(".") or None if plain else None
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class Session:
     """One open page."""
 
@@ -122,12 +112,10 @@ class Session:
     stopped: bool = False  # once its visitor asked for the running work to stop, or left
     results: list[Path] = field(default_factory=list)  # folders of its results, the newest last
     own: dict[str, Any] = field(default_factory=dict)  # networks that learned from its films
-    kept: Any = None  # the picture that is shown
-    webcam: Any = None  # the newest frame of the camera
 
     def new_result(self) -> Path:
-        """An empty folder for a result; the one before is kept, older ones are removed."""
-        while len(self.results) > 1:
+        """An empty folder for a result; a few are kept, older ones are removed."""
+        while len(self.results) >= KEPT_RESULTS:
             shutil.rmtree(self.results.pop(0), ignore_errors=True)
         self.results.append(self.folder / secrets.token_hex(8))
         self.results[-1].mkdir(parents=True)
@@ -254,7 +242,7 @@ class Visitors:
         """Remove what is left of uploads that broke off: all parts, or those nobody adds to."""
         newest = time.time() - 2 * SILENT_SECONDS
         for part in self.root.glob(PARTS):
-            with contextlib.suppress(OSError):  # the upload ended just now
+            with suppress(OSError):  # the upload ended just now
                 if part.is_file() and (all or part.stat().st_mtime < newest):
                     part.unlink()
 
@@ -297,7 +285,7 @@ def bytes_below(folder: Path) -> int:
     """Size of all files below a folder."""
     total = 0
     for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # removed meanwhile
+        with suppress(OSError):  # removed meanwhile
             total += path.stat().st_size
     return total
 
@@ -319,19 +307,19 @@ class Guard:
             return await self.server(scope, receive, send)
         if not self.names.fit(scope):
             return await _refuse(send, 403, WRONG_NAME)
-        known = _secret(scope)
-        key = known or secrets.token_urlsafe(32)
+        known = SECRET.search("; ".join(_headers(scope, b"cookie")))
+        key = known[1] if known else secrets.token_urlsafe(32)
         asked = FILE.search(scope["path"])
         if SHUT.search(scope["path"]) or (asked and not self.visitors.owns(key, Path(asked[1]))):
             return await _refuse(send, 403, "This file is not yours.")
         headers = [(name, value) for name, value in scope["headers"] if name != HEADER.encode()]
         scope = {**scope, "headers": [*headers, (HEADER.encode(), key.encode())]}
-        if known is None:
+        if not known:
             send = _with_cookie(send, key)
         if scope["method"] != "POST":
             await self.server(scope, receive, send)
         elif scope["path"].endswith("/upload"):
-            await self._take_upload(scope, receive, send, key, known=known is not None)
+            await self._take_upload(scope, receive, send, key, known=bool(known))
         else:
             await self._bounded(scope, receive, send, EVENT_BYTES, EVENT_COMMAS)
 
@@ -413,16 +401,6 @@ class Guard:
 def _length(scope: Message) -> int | None:
     """What the head of a request says of the length of its body."""
     return next((int(n) for n in _headers(scope, b"content-length") if n.isdecimal()), None)
-
-
-def _secret(scope: Message) -> str | None:
-    """The visitor's secret, if the browser sent one of the right form."""
-    for value in _headers(scope, b"cookie"):
-        with contextlib.suppress(CookieError):
-            found = SimpleCookie(value).get(COOKIE)
-            if found is not None and SECRET.fullmatch(found.value):
-                return found.value
-    return None
 
 
 def _with_cookie(send: Send, key: str) -> Send:

@@ -3,7 +3,7 @@
 import base64
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
@@ -20,14 +20,10 @@ from ssmde.data.images import (
 )
 from ssmde.data.video import VIDEO_SUFFIXES
 
-COLOR_MAPS = ("magma", "turbo", "viridis", "inferno", "cividis", "gray")
-WIDEST = 140
-"""Largest field of view that can be chosen, in degrees."""
-FRAME_PIXELS = 9_000_000
-"""Of a webcam: 4K."""
+NARROWEST, WIDEST = 5, 140  # fields of view that can be chosen, in degrees
+FRAME_PIXELS = 9_000_000  # of a webcam: 4K
 LONGEST_WORD = 1000
-FRAME = re.compile(r"data:image/(png|jpeg|webp);base64,")
-"""How the text of a webcam's frame begins."""
+FRAME = re.compile(r"data:image/(?:png|jpeg|webp);base64,(.*)", re.DOTALL)  # of a webcam, as text
 
 
 class Upload(BaseModel):
@@ -52,12 +48,9 @@ FIELDS: dict[str, tuple[Any, str]] = {
     "weights": (
         Annotated[str, Field(max_length=LONGEST_WORD)], "Choose the weights from the list."
     ),
-    "color_map": (
-        Literal[COLOR_MAPS], f"Choose the colors from the list: {', '.join(COLOR_MAPS)}."
-    ),
     "width": (
-        Annotated[float | None, Field(ge=0, le=WIDEST, allow_inf_nan=False)],
-        f"The field of view must be between 0 and {WIDEST} degrees.",
+        Annotated[float, Field(ge=NARROWEST, le=WIDEST, allow_inf_nan=False)],
+        f"The field of view must be between {NARROWEST} and {WIDEST} degrees.",
     ),
     "upload": (Annotated[Upload | None, BeforeValidator(_only)], "Choose a file."),
     "minutes": (
@@ -72,8 +65,7 @@ READERS = {name: TypeAdapter[Any](kind) for name, (kind, _) in FIELDS.items()}
 def checked(**fields: Any) -> list[Any]:
     """The fields of an event, in the order they are given in, each within its bounds.
 
-    Raises:
-        RefusalError: If one is not; the page itself sends none such.
+    A `RefusalError` if one is not; the page itself sends none such.
     """
     values: list[Any] = []
     for name, value in fields.items():
@@ -101,10 +93,10 @@ def read_webcam_frame(payload: Any) -> Pixels:
     """Pixels of a webcam's frame, which the browser sends as text; `RefusalError` if it is none."""
     text = payload.get("url") if isinstance(payload, dict) else None
     found = FRAME.match(text) if isinstance(text, str) else None
-    if not isinstance(text, str) or found is None:
+    if found is None:
         raise RefusalError("No picture of a webcam.")
     try:
-        content = base64.b64decode(text[found.end() :], validate=True)
+        content = base64.b64decode(found[1], validate=True)
         height, width = size_of_bytes(content, "the frame")
         if height * width > FRAME_PIXELS:
             raise RefusalError("A picture of the webcam is too large.")

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,20 @@ import gradio as gr
 
 from ssmde.app.guard import HEADER, BusyError, RefusalError, Session, Visitors
 from ssmde.app.inputs import (
-    COLOR_MAPS,
     LONGEST_WORD,
+    NARROWEST,
     WIDEST,
     Upload,
     checked,
     read_picture,
     read_webcam_frame,
 )
-from ssmde.app.service import (
-    FilmStep,
-    InferenceService,
-    Kept,
-    Pixels,
-    preview,
-    shown,
-)
+from ssmde.app.service import FilmStep, InferenceService, preview, shown
 from ssmde.app.training import MOST_MINUTES, Training, Trainings
 from ssmde.console import counted
 from ssmde.data.images import read_image
+from ssmde.inference.camera import DEFAULT_HFOV_DEGREES
+from ssmde.inference.loading import load
 
 STYLE, SCRIPT = (Path(__file__).with_suffix(suffix) for suffix in (".css", ".js"))
 EXAMPLE = Path(__file__).with_name("example.jpg")
@@ -51,15 +46,13 @@ ABOUT_TRAINING = (
     "Frames it did not learn from decide whether the new weights are handed out."
 )
 ABOUT_WEBCAM = (
-    "Browsers give the camera only to pages on this computer or behind https. "
-    "No frame is stored unless you keep it."
+    "Browsers give the camera only to pages on this computer or behind https. No frame is stored."
 )
 ASIDE = (75, 80, None)  # degrees: from a little aside and above, so that depth is seen at once
 PRIVATE: dict[str, Any] = {"preprocess": False, "api_visibility": "private"}
 """Gradio neither reads what comes, which the handlers check, nor documents it."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
 NOT_YOURS = "This file was not sent from this browser. Choose it again."
-CHOICES = ("weights", "color_map", "width")
 
 Parts = dict[Any, Any]
 """What changes of the page, by its part; the rest stays as it is."""
@@ -112,19 +105,13 @@ class Page:
                 names, value=names[0], label="Weights", elem_id="ssmde-weights", interactive=True,
                 render=False,
             )  # fmt: skip
-            self.map = gr.Dropdown(
-                COLOR_MAPS, value=COLOR_MAPS[0], label="Colors", elem_id="ssmde-map", render=False
-            )
-            with gr.Tabs() as self.tabs:
-                with gr.Tab("Picture", id="picture"):
-                    self._picture_tab()
-                with gr.Tab("Video"):
-                    self._video_tab()
-                with gr.Tab("Webcam"):
-                    self._webcam_tab()
-            with gr.Row():
-                self.weights.render()
-                self.map.render()
+            with gr.Tab("Picture"):
+                self._picture_tab()
+            with gr.Tab("Video"):
+                self._video_tab()
+            with gr.Tab("Webcam"):
+                self._webcam_tab()
+            self.weights.render()
             self.blocks.unload(self.leave)
 
     def _picture_tab(self) -> None:
@@ -146,31 +133,20 @@ class Page:
                     label="In space: drag to turn", height=380, elem_id="ssmde-cloud",
                     clear_color=(0.1, 0.1, 0.12, 1.0), interactive=False, camera_position=ASIDE,
                 )  # fmt: skip
-                self.camera = gr.HTML(elem_id="ssmde-camera-note")
-                self.width = gr.Slider(
-                    0, WIDEST, value=0, step=1, elem_id="ssmde-width", buttons=[],
-                    label="Horizontal field of view in degrees; 0: a guess",
+                width = gr.Slider(
+                    NARROWEST, WIDEST, value=DEFAULT_HFOV_DEGREES, step=1, elem_id="ssmde-width",
+                    label="Horizontal field of view in degrees; at first a guess", buttons=[],
                 )  # fmt: skip
         self.files = gr.File(
             label="Files", file_count="multiple", interactive=False, elem_id="ssmde-files"
         )
-        self.choices = [self.weights, self.map, self.width]
-        self.result = [
-            self.status, self.slider, self.legend, self.cloud, self.camera, self.files, self.upload
-        ]  # fmt: skip
-        self.news: dict[str, Any] = {
-            "show_progress_on": self.status, "trigger_mode": "always_last", **PRIVATE
-        }  # fmt: skip
         gr.on(
-            [self.blocks.load, self.upload.input], self.picture, [self.upload, *self.choices],
-            self.result, concurrency_id="pictures", concurrency_limit=PICTURES_AT_ONCE, **self.news,
+            [self.blocks.load, self.upload.input, self.weights.input, width.release],
+            self.picture, [self.upload, self.weights, width],
+            [self.status, self.slider, self.legend, self.cloud, self.files, self.upload],
+            concurrency_limit=PICTURES_AT_ONCE, show_progress_on=self.status,
+            trigger_mode="always_last", **PRIVATE,
         )  # fmt: skip
-        self.weights.input(
-            self.predict_again, self.choices, self.result, concurrency_id="pictures", **self.news
-        )
-        self.map.input(self.recolor, self.map, [self.slider, self.legend], **self.news)
-        in_space = [self.cloud, self.camera, self.files]
-        self.width.release(self.widen, self.width, in_space, **self.news)
 
     def _video_tab(self) -> None:
         """A film, its depth, and a training on it."""
@@ -188,7 +164,7 @@ class Page:
         )  # fmt: skip
         begun = start.click(self.begin, None, self.film_news, queue=False, **QUIET)
         begun.then(
-            self.film, [video, self.weights, self.map], [self.film_news, self.made],
+            self.film, [video, self.weights], [self.film_news, self.made],
             concurrency_limit=FILMS_AT_ONCE, **QUIET,
         )  # fmt: skip
         stop.click(self.stop, None, None, queue=False, **QUIET)
@@ -207,75 +183,49 @@ class Page:
             elem_id="ssmde-training-files",
         )  # fmt: skip
         self.clock = gr.Timer(TRAINING_EVERY, active=False)
-        shown = [self.training_news, self.trained, self.weights, self.clock]
-        train.click(self.train, [video, self.weights, minutes], shown, **QUIET)
-        stop.click(self.stop_training, None, shown, queue=False, **QUIET)
-        gr.on([self.clock.tick, self.blocks.load], self.follow, None, shown, queue=False, **QUIET)
+        changed = [self.training_news, self.trained, self.weights, self.clock]
+        train.click(self.train, [video, self.weights, minutes], changed, **QUIET)
+        stop.click(self.stop_training, None, changed, queue=False, **QUIET)
+        gr.on([self.clock.tick, self.blocks.load], self.follow, None, changed, queue=False, **QUIET)
 
     def _webcam_tab(self) -> None:
-        """The camera and the depth it sees; a frame that is kept opens as a picture."""
+        """The camera and the depth it sees."""
         gr.HTML(_note(ABOUT_WEBCAM))
         camera = gr.Image(
             label="Camera", sources=["webcam"], streaming=True, type="numpy", height=300,
             elem_id="ssmde-camera", buttons=[],
         )  # fmt: skip
-        self.live = gr.HTML(elem_id="ssmde-live")
+        live = gr.HTML(elem_id="ssmde-live")
         camera.stream(
-            self.webcam, [camera, self.weights, self.map], self.live,
-            stream_every=WEBCAM_EVERY, time_limit=WEBCAM_SECONDS, concurrency_id="webcams",
-            concurrency_limit=WEBCAMS_AT_ONCE, **QUIET,
+            self.webcam, [camera, self.weights], live, stream_every=WEBCAM_EVERY,
+            time_limit=WEBCAM_SECONDS, concurrency_limit=WEBCAMS_AT_ONCE, **QUIET,
         )  # fmt: skip
-        outputs = [self.live, self.tabs, *self.result]
-        gr.Button("Keep this picture", elem_id="ssmde-keep").click(
-            self.keep, self.choices, outputs, concurrency_id="pictures", **self.news
-        )
 
-    @_event("picture", "status", "upload", *CHOICES, clears="upload")
-    def picture(self, request: gr.Request, upload: Upload | None, *choices: Any) -> Iterator[Parts]:
+    @_event("picture", "status", "upload", "weights", "width", clears="upload")
+    def picture(
+        self, request: gr.Request, upload: Upload | None, weights: str, width: float
+    ) -> Iterator[Parts]:
         """Depth of an uploaded picture, or of the example where there is none."""
-        pixels, name, said = self.example, "example", ABOUT_EXAMPLE
+        start, pixels, name, said = time.monotonic(), self.example, "example", ABOUT_EXAMPLE
         if upload is not None:
-            pixels, said = read_picture(Path(upload.path), upload.name), ""
-            name = Path(upload.name).stem
-        yield from self._answer(request, pixels, name, *choices, said=said)
+            pixels, name = read_picture(Path(upload.path), upload.name), Path(upload.name).stem
+        session, size = self.session(request), f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
+        for step in self.service.picture(session, weights, pixels, name, width):
+            if upload is not None and "slider" in step:
+                said = f"{name}: {size}, {time.monotonic() - start:.1f} s"
+            changed = {getattr(self, part): value for part, value in step.items()}
+            yield {self.status: f"<p>{escape(said)}</p>", **changed}
 
-    @_event("picture", "live", *CHOICES)
-    def keep(self, request: gr.Request, *choices: Any) -> Iterator[Parts]:
-        """The same for the newest frame of the webcam."""
-        if (pixels := self.session(request).webcam) is None:
-            raise RefusalError("Start the camera first.")
-        yield {self.tabs: gr.Tabs(selected="picture"), self.upload: None}
-        yield from self._answer(request, pixels, "webcam", *choices)
-
-    @_event("picture", "status", *CHOICES)
-    def predict_again(self, request: gr.Request, *choices: Any) -> Iterator[Parts]:
-        """The picture that is shown, by other weights."""
-        if kept := self.session(request).kept:
-            yield from self._answer(request, kept.load().pixels, kept.name, *choices)
-
-    @_event("colors", "legend", "color_map")
-    def recolor(self, request: gr.Request, color_map: str) -> Iterator[Parts]:
-        """The picture that is shown, in other colors."""
-        if kept := self.session(request).kept:
-            yield self._colored(kept, color_map)
-
-    @_event("points", "camera", "width")
-    def widen(self, request: gr.Request, width: float | None) -> Iterator[Parts]:
-        """The points of the picture that is shown, with another field of view."""
-        if kept := self.session(request).kept:
-            yield from self._in_space(kept, width)
-
-    def webcam(self, request: gr.Request, frame: Any, weights: Any, color_map: Any) -> Any:
+    def webcam(self, request: gr.Request, frame: Any, weights: Any) -> Any:
         """The newest frame beside its depth."""
         if frame is None:
             return gr.skip()
         try:
-            weights, color_map = checked(weights=weights, color_map=color_map)
+            (weights,) = checked(weights=weights)
             # Frames come faster than they are computed: those that find no place are dropped.
             with self.visitors.working(request.headers[HEADER], "webcam", wait=False):
                 pixels = read_webcam_frame(frame)
-                shot = self.service.predict_webcam(self.session(request), weights, pixels)
-                return preview(shot, color_map)
+                return preview(self.service.frame(self.session(request), weights, pixels))
         except BusyError:
             return gr.skip()
         except RefusalError as error:
@@ -290,17 +240,15 @@ class Page:
         """The video ends with the frame that is being computed."""
         self.session(request).stopped = True
 
-    @_event("film", "film_news", "upload", "weights", "color_map")
-    def film(
-        self, request: gr.Request, upload: Upload | None, weights: str, color_map: str
-    ) -> Iterator[Parts]:
+    @_event("film", "film_news", "upload", "weights")
+    def film(self, request: gr.Request, upload: Upload | None, weights: str) -> Iterator[Parts]:
         """Depth of a video: news every so often while it is computed, at the end the file."""
         if upload is None:
             raise RefusalError("Choose a video first.")
         told, start = 0.0, time.monotonic()
         yield {self.film_news: "<p>Reading the video ...</p>", self.made: gr.update(visible=False)}
         path, name = Path(upload.path), Path(upload.name).stem
-        for step in self.service.film(self.session(request), weights, path, name, color_map):
+        for step in self.service.film(self.session(request), weights, path, name):
             now = time.monotonic()
             news = _film_news(step, now - start)
             if step.film is not None:
@@ -308,7 +256,7 @@ class Page:
                 yield {self.film_news: news, self.made: film}
             elif now - told > SECONDS_BETWEEN_NEWS and step.frame is not None:
                 told = now
-                yield {self.film_news: news + preview(step.frame, color_map)}
+                yield {self.film_news: news + preview(step.frame)}
 
     @_event("training", "training_news", "upload", "weights", "minutes")
     def train(
@@ -342,8 +290,8 @@ class Page:
             folder = session.folder / "training"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            files = _paths([shutil.copy(path, folder) for path in results])
-            session.own = {name: training.predictor()}
+            files = [str(shutil.copy(path, folder)) for path in results]
+            session.own = {name: load(results[0])}
             trained = gr.update(value=files, visible=True)
             weights = gr.update(choices=[*self.service.predictors, name])
             news += _note(
@@ -357,28 +305,6 @@ class Page:
         """The page was closed."""
         self.visitors.leave(request.headers[HEADER], _page_of(request))
 
-    def _answer(
-        self, request: gr.Request, pixels: Pixels, name: str, weights: str, color_map: str,
-        width: float | None, said: str = "",
-    ) -> Iterator[Parts]:  # fmt: skip
-        """First the pictures, then points, then files."""
-        start, session = time.monotonic(), self.session(request)
-        self.service.predict(session, weights, pixels, name)
-        size = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        said = said or f"{name}: {size} pixels, {time.monotonic() - start:.1f} s"
-        yield {self.status: f"<p>{escape(said)}</p>", **self._colored(session.kept, color_map),
-               self.files: []}  # fmt: skip
-        yield from self._in_space(session.kept, width)
-
-    def _colored(self, kept: Kept, color_map: str) -> Parts:
-        *pictures, legend = self.service.view(kept, color_map)
-        return {self.slider: _paths(pictures), self.legend: legend}
-
-    def _in_space(self, kept: Kept, width: float | None) -> Iterator[Parts]:
-        (surface,), words = next(made := self.service.in_space(kept, width or None))
-        yield {self.cloud: str(surface), self.camera: _note(words)}
-        yield {self.files: _paths(next(made)[0])}
-
     def session(self, request: gr.Request) -> Session:
         """The open page that asks."""
         return self.visitors.session(request.headers[HEADER], _page_of(request))
@@ -386,10 +312,6 @@ class Page:
 
 def _page_of(request: gr.Request) -> str:
     return str(request.session_hash)[:LONGEST_WORD]
-
-
-def _paths(files: Sequence[Path | str]) -> list[str]:
-    return [str(path) for path in files]
 
 
 def _note(words: str) -> str:

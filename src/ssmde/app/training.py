@@ -12,12 +12,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock, Thread
+from threading import RLock, Thread
 
 from ssmde.adaptation.stages import PICTURE, REPORT, RESULT
 from ssmde.app.guard import BusyError, bytes_below
-from ssmde.inference.loading import load
-from ssmde.inference.predictor import Predictor
 from ssmde.io import read_json
 
 MOST_MINUTES = 60  # that can be asked for
@@ -33,8 +31,8 @@ COMMAND = (sys.executable, "-m", "ssmde", "adapt")
 class Training:
     """One film that a network learns from, copied at once into `folder`: its visitor may leave.
 
-    `close` removes the folder. `name` is what the page calls the film, `start` a released name or
-    a path, `command` what is run with the film and a folder for the results behind it.
+    `name` is what the page calls the film, `start` a released name or a path, `command` what is run
+    with the film and a folder for the results behind it.
     """
 
     def __init__(
@@ -80,10 +78,6 @@ class Training:
         files = [self._out / name for name in (RESULT, REPORT, PICTURE)]
         return files if not self.running and not self.fault else []
 
-    def predictor(self) -> Predictor:
-        """The network that came out."""
-        return load(self._out / RESULT)
-
     def stop(self, fault: str = "Stopped.") -> None:
         """End it with a word for its visitor; its files stay until `close`."""
         self.fault = self.fault or fault
@@ -122,7 +116,7 @@ class Trainings:
     """The training of one server: one at a time, and known to its visitor alone."""
 
     def __init__(self, root: Path, command: Sequence[str] = COMMAND) -> None:
-        self._root, self._command, self._lock = root, command, Lock()
+        self._root, self._command, self._lock = root, command, RLock()
         self._newest: tuple[str, Training] | None = None
 
     def start(self, key: str, film: Path, name: str, start: str, minutes: int) -> None:
@@ -130,7 +124,7 @@ class Trainings:
         with self._lock:
             if self._newest and self._newest[1].running:
                 raise BusyError("One film at a time: wait for the training that runs, or stop it.")
-            self._end()
+            self.close()
             folder = self._root / secrets.token_hex(8)
             self._newest = key, Training(folder, film, name, start, minutes, self._command)
 
@@ -142,9 +136,6 @@ class Trainings:
     def close(self) -> None:
         """The server ends: so does what runs, and all files go."""
         with self._lock:
-            self._end()
-
-    def _end(self) -> None:
-        if self._newest:
-            self._newest[1].close()
+            if self._newest:
+                self._newest[1].close()
             self._newest = None

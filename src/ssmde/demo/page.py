@@ -10,21 +10,11 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ssmde.data.dataset import spread
-from ssmde.data.images import read_depth, read_image
-from ssmde.data.pseudo_labels import read_pseudo_depth
-from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluation import Evaluation
-from ssmde.inference.pictures import colorize, colorize_error, depth_range, write_png
+from ssmde.inference.pictures import color_ends, colorize, colorize_error, write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
-from ssmde.reporting.charts import Chart
-from ssmde.reporting.report import (
-    MeasuredFrame,
-    measured_frame,
-    render,
-    resize,
-    size_of_width,
-)
+from ssmde.reporting.report import MeasuredFrame, measured_frame, render, resize, size_of_width
 from ssmde.weights import DEFAULT_WEIGHTS
 
 FOLDER = "pictures"  # inside the folder of the page
@@ -38,9 +28,8 @@ BEFORE, AFTER = f"{DEFAULT_WEIGHTS}, before", "after adaptation"
 BASELINES = {"mean_map": "mean depth map of the films", "constant": "one constant depth"}
 CAPTIONS = {
     "frame": "frame", "moving": "what moves by itself (orange)", "truth": "true depth",
-    "before": BEFORE, "after": AFTER,
-    "label": f"what {DEFAULT_WEIGHTS} says, seen larger", "corrected": "what it learns from",
-    "before_error": "error before, bright is wrong", "after_error": "error after",
+    "before": BEFORE, "after": AFTER, "before_error": "error before, bright is wrong",
+    "after_error": "error after",
 }  # fmt: skip
 
 Files = Mapping[str, str]  # of pictures, relative to the page, by a name in `CAPTIONS`
@@ -61,9 +50,8 @@ class Story:
     cloud: str = ""  # 16 bit integers x y z r g b, in base64
     examples: Sequence[tuple[str, Files]] = ()  # held-out frames, by name
     frames: int = 0  # to learn from
-    lessons: Sequence[Files] = ()  # some of them
     steps: int = 0  # of the training
-    losses: Chart | None = None
+    losses: str = ""  # their curves, as SVG
     done: bool = False
 
     def rows(self) -> dict[str, list[float | None]]:
@@ -81,17 +69,19 @@ class Story:
             for name, found in judged.items()
         }
 
-    def rivals(self) -> dict[str, list[str]]:
-        """Who is as good as the adapted network or better, on what."""
+    def verdicts(self) -> list[str]:
+        """Whom the adapted network beats, on what stands still and on what moves."""
         errors = {
             name: [np.nan if error is None else error for error in row[:2]]
             for name, row in self.rows().items()
         }
-        ours = errors.pop(AFTER, [np.nan, np.nan])  # not a number is less than nothing
-        return {
-            what: [name for name, row in errors.items() if not ours[i] < row[i]]
-            for i, what in enumerate(("what stands still", "what moves"))
-        }
+        ours, found = errors.pop(AFTER, [np.nan, np.nan]), list[str]()
+        for i, what in enumerate(("what stands still", "what moves")):
+            # Not a number is less than nothing.
+            rivals = ", ".join(name for name, row in errors.items() if not ours[i] < row[i])
+            verdict = f"does not beat: {rivals}" if rivals else "beats all the others"
+            found.append(f"On {what} the adapted network {verdict}.")
+        return found
 
     def table(self) -> str:
         """The rows as text, and whom the adapted network beats."""
@@ -99,10 +89,7 @@ class Story:
         for name, row in self.rows().items():
             cells = ("" if value is None else f"{value:.3f}" for value in row)
             lines.append(f"{name:28}" + "".join(f"{cell:>10}" for cell in cells))
-        for what, rivals in self.rivals().items():
-            verdict = f"does not beat {', '.join(rivals)}" if rivals else "beats all the others"
-            lines.append(f"on {what} the adapted network {verdict}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.verdicts()])
 
 
 def write_page(folder: Path, story: Story) -> Path:
@@ -149,7 +136,7 @@ def look(folder: Path, story: Story, seen: Mapping[str, Seen]) -> Story:
 def draw_frame(seen: Mapping[str, MeasuredFrame]) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
     """Pictures of one frame as each network sees it; depths share their colors."""
     (frame, *_) = seen.values()
-    near, far = depth_range(frame.truth) or (1.0, 2.0)
+    near, far = color_ends(frame.truth)
     pictures = {"frame": frame.image, "truth": colorize(frame.truth, near=near, far=far)}
     if frame.moving is not None:
         gray = frame.image.mean(-1, keepdims=True).repeat(3, -1)
@@ -159,24 +146,6 @@ def draw_frame(seen: Mapping[str, MeasuredFrame]) -> dict[str, UInt8[np.ndarray,
         pictures[name] = colorize(one.prediction, near=near, far=far)
         pictures[f"{name}_error"] = colorize_error(one.prediction, one.truth)
     return {kind: pictures[kind] for kind in CAPTIONS if kind in pictures}
-
-
-def lesson_pictures(folder: Path, labels: Path) -> list[Files]:
-    """A frame of each part of the films: what the network said, and what it is to say."""
-    frames = [(scene, i) for scene in read_scenes(labels, "train") for i in range(len(scene))]
-    shown: list[Files] = []
-    for number, index in enumerate(spread(len(frames), EXAMPLES)):
-        scene, i = frames[index]
-        image, file = scene.images[i], (scene.depth or ())[i]  # the labels
-        assert file is not None
-        said = folder / "data" / scene.name / "pseudo_depth" / f"{image.stem}.png"
-        pictures = {
-            "frame": read_image(image),
-            "label": colorize(read_pseudo_depth(said)),
-            "corrected": colorize(read_depth(file, scene.depth_units_per_metre)),
-        }
-        shown.append(_store(folder, f"lesson_{number}", pictures))
-    return shown
 
 
 def _store(folder: Path, prefix: str, pictures: Mapping[str, UInt8[np.ndarray, "_ _ 3"]]) -> Files:
@@ -191,8 +160,7 @@ def _store(folder: Path, prefix: str, pictures: Mapping[str, UInt8[np.ndarray, "
 def _write_hero(folder: Path, frame: MeasuredFrame) -> None:
     """A frame that turns into its depth from left to right."""
     size = size_of_width(frame.truth.shape, HERO_WIDTH)
-    near, far = depth_range(frame.prediction) or (1.0, 2.0)
-    colors = resize(colorize(frame.prediction, near=near, far=far), size)
+    colors = resize(colorize(frame.prediction), size)
     share = np.linspace(-1.5, 2.5, size[1]).clip(0, 1)[None, :, None]
     mixed = (1 - share) * resize(frame.image, size) + share * colors
     write_png(folder / FOLDER / "hero.png", mixed.round().astype(np.uint8))
@@ -201,7 +169,7 @@ def _write_hero(folder: Path, frame: MeasuredFrame) -> None:
 def _write_film(folder: Path, seen: Mapping[str, Sequence[MeasuredFrame]]) -> Files:
     """Sheets of all frames, one below the other: the frame, each network's depth, the truth."""
     (frames, *_) = seen.values()
-    near, far = depth_range(np.concatenate([frame.truth for frame in frames])) or (1.0, 2.0)
+    near, far = color_ends(np.concatenate([frame.truth for frame in frames]))
     depths = {name: [one.prediction for one in found] for name, found in seen.items()}
     depths["truth"] = [frame.truth for frame in frames]
     sheets = {"frame": [frame.image for frame in frames]}

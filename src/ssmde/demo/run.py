@@ -11,7 +11,7 @@ from ssmde.config import AffineConfig, Config
 from ssmde.console import import_extra
 from ssmde.data.scene_files import write_list
 from ssmde.data.scene_folder import read_scenes
-from ssmde.demo.page import Story, lesson_pictures, look, see, write_page
+from ssmde.demo.page import Story, look, see, write_page
 from ssmde.demo.videos import SIZE, draw_films
 from ssmde.evaluation import evaluate
 from ssmde.inference.loading import load
@@ -19,7 +19,7 @@ from ssmde.labeling import label, write_corrected
 from ssmde.models.registry import follow_start
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.presets import AFFINE_INDOOR
-from ssmde.reporting.charts import Chart, read_curve
+from ssmde.reporting.report import line_chart, read_curve
 from ssmde.tracking import track
 from ssmde.training import train
 from ssmde.weights import DEFAULT_WEIGHTS
@@ -80,12 +80,10 @@ def run_demo(out: Path, *, seed: int, steps: int = STEPS) -> Path:
         with part("learn"):
             size = small.size_for(SIZE)
             frames = correct_labels(folder, size)
-            story = replace(story, frames=frames, lessons=lesson_pictures(folder, folder / LABELS))
-            write_page(folder, story)
             train(training(folder, size, seed, steps))
             log = folder / RUN / "log.csv"
             lines = {word: read_curve(log, f"train/{name}") for name, word in TERMS.items()}
-            story = replace(story, steps=steps, losses=Chart(title="Loss", lines=lines))
+            story = replace(story, frames=frames, steps=steps, losses=line_chart("Loss", lines))
         write_page(folder, story)
         with part("judge"):
             network, judged = load(folder / RUN / LAST, device="cpu"), folder / "evaluation"

@@ -32,7 +32,7 @@ from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.registry import read_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
-from ssmde.reporting.report import Stages, write_report
+from ssmde.reporting.report import write_report
 from ssmde.signals import LateStop, Stopped
 from ssmde.tracking import track
 from ssmde.training import checkpoints
@@ -188,12 +188,7 @@ def _report(teacher: Config, student: Config, folder: Path) -> None:
         print(second)
         results = (first, second)
     with recorded():
-        page = write_report(
-            Stages(
-                folder=folder, teacher=teacher, student=student, weights=weights, results=results
-            ),
-            held_out,
-        )
+        page = write_report(folder, teacher, student, weights, results, held_out)
     print(f"report: {page}", flush=True)
 
 
