@@ -37,7 +37,7 @@ SIDE_BY_SIDE := --numprocesses=$(JOBS) --dist=loadfile
 help:
 	@echo "make demo      draw films, adapt a network to them, evaluate, write demo/index.html"
 	@echo "make test      the tests that need nothing but a processor and minutes"
-	@echo "make test-all  the tests that make test leaves out: slow ones, several processes, Chromium, compiled code"
+	@echo "make test-all  the tests that make test leaves out: slow ones, several processes, Chromium"
 	@echo "make fuzz      changed files of every kind in front of every verb, some ten minutes"
 	@echo "make check     format, lint, types, import order"
 	@echo "make docs      run the examples in docstrings and README; build the site into site/"
@@ -79,12 +79,9 @@ test: $(VENV)/.test
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 # Where there is no Chromium, or no GPU, its tests are skipped and named; any other skip is a fault.
-# Tests of compiled code run in a call of their own, without the shape checks of jaxtyping, which
-# torch.compile cannot see through.
 test-all: $(VENV)/.dev
 	$(BIN)/pytest tests $(SIDE_BY_SIDE) -rs --may-skip=browser,gpu \
-		-m "(slow or distributed or browser or gpu) and not compile"
-	$(BIN)/pytest tests -o addopts="--strict-markers --import-mode=importlib" -m compile
+		-m "slow or distributed or browser or gpu"
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/run.py --seeds 1 2 3

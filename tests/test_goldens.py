@@ -33,8 +33,7 @@ from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.presets import PRESETS
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
-from ssmde.training.loader import SnippetLoader
-from ssmde.training.module import build_optimizer
+from ssmde.training.module import SnippetLoader, build_optimizer
 from ssmde.training.validation import write_weights
 from ssmde.types import Batch, collate
 from tiny_networks import TinyDepthNet
@@ -122,7 +121,7 @@ def losses_of_student(preset: str, folder: Path) -> Iterator[float]:
     config = run_of(preset, folder / "data")
     weights = folder / "teacher.safetensors"
     torch.manual_seed(0)
-    write_weights(weights, config, build_teacher(config), None, 0)
+    write_weights(weights, config, build_teacher(config), {}, 0)
     config = replace(config, method="student", student=replace(config.student, teacher=weights))
     return losses(config, build_student(config))
 

@@ -388,9 +388,6 @@ class TrainConfig(Section):
     """Machines."""
     threads: Annotated[Whole, Field(ge=0, le=1024)] = 0
     """CPU threads of a process; 0 leaves torch's own choice."""
-    compile: bool = False
-    """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
-    steps on a GPU; the same numbers up to rounding."""
 
     def __post_init__(self) -> None:
         """Refuse batches that cannot be shared out."""

@@ -22,6 +22,7 @@ NO_CONFIDENCE = "the confidence hardly ordered the errors; leave it out"
 CONSTANTS: Mapping[str, tuple[object, ...]] = {
     "model.pose_net": ("posecnn",), "model.pose_scale": (0.01,), "train.clip_gradient": (1.0,),
     "train.validation_frames": (200,), "train.keep_best": (3,), "train.channels_last": (True,),
+    "train.compile": (False,),
     "data.brightness": (0.2,), "data.contrast": (0.2,), "data.saturation": (0.2, 0.4),
     "data.hue": (0.1, 0.05), "data.least_baseline": (0.0,), "loss.ssim_share": (0.85,),
     "loss.pose": (1.0,), "loss.geometry_ramp": (0.0,), "loss.normalise_depth": (True, False),
@@ -86,6 +87,7 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("predict", "confidence"): NO_CONFIDENCE,
     ("predict", "least_confidence"): NO_CONFIDENCE,
     ("evaluate", "confidence"): NO_CONFIDENCE,
+    ("label", "checkpoint"): "name the file behind the source: --source leres:FILE",
     ("predict", "tiles"): "take a larger --resolution",
     ("predict", "max_points"): "clouds have at most 1,000,000 points; take a smaller image",
     ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "

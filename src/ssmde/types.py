@@ -22,7 +22,7 @@ Scalar = Float[Tensor, ""]  # such as a term of a loss
 
 
 # A new input touches four places: a field here; `SnippetDataset.read_snippet` (or that of
-# `SupervisedDepthDataset`), which fills it; `training/loader.py`, where a loss asks for it; and the
+# `SupervisedDepthDataset`), which fills it; `training/module.py`, where a loss asks for it; and the
 # method that reads it. Joining, pinning and moving to a device go over all fields.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:

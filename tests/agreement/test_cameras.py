@@ -19,12 +19,7 @@ WIDTH, HEIGHT = 128, 96
 FX, FY, CX, CY = 100.0, 90.0, 70.0, 40.0
 U, V = 90, 60
 RAY = np.array([(U - CX) / FX, (V - CY) / FY])  # 0.2 to the right, 0.222 down
-TURNS = {  # what an image set upright by each EXIF mark makes of (x, y)
-    1: lambda x, y: (x, y), 2: lambda x, y: (-x, y), 3: lambda x, y: (-x, -y),
-    4: lambda x, y: (x, -y), 5: lambda x, y: (y, x), 6: lambda x, y: (-y, x),
-    7: lambda x, y: (-y, -x), 8: lambda x, y: (y, -x),
-}  # fmt: skip
-MATRICES = {  # the display matrices (a b; c d) that turn alike
+MATRICES = {  # the display matrices (a b; c d) that turn as each EXIF mark: x a + y c, x b + y d
     1: (1, 0, 0, 1), 2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1),
     5: (0, 1, 1, 0), 6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0),
 }  # fmt: skip
@@ -63,27 +58,23 @@ def upright(mark):
     return (FX, FY, cx, cy) if mark < 5 else (FY, FX, cy, cx)
 
 
-def seen(scene):
-    """The ray of the first frame of a scene."""
-    return ray(read_image(scene.images[0]), scene.intrinsics)
-
-
-@pytest.mark.parametrize("mark", TURNS)
-def test_photos_turned_by_exif_beside_a_cam_txt(tmp_path, mark):
-    folder = photos(tmp_path / "photos", mark)
-    by_hand = pytest.approx(TURNS[mark](*RAY), abs=0.004)
-    assert seen(read_scene(folder)) == by_hand
-    made = prepare(folder, tmp_path / "data", step=1, width=48, show_progress=False)
-    assert seen(read_scene(made.scenes[0])) == by_hand
+def assert_turned(folder, mark):
+    """The ray of the first frame of a scene is the one by hand."""
+    scene = read_scene(folder)
+    by_hand = RAY @ np.reshape(MATRICES[mark], (2, 2))
+    found = ray(read_image(scene.images[0]), scene.intrinsics)
+    np.testing.assert_allclose(found, by_hand, atol=0.004)
 
 
 @pytest.mark.parametrize("mark", MATRICES)
-def test_films_turned_by_a_display_matrix(tmp_path, mark):
+def test_photos_turned_by_exif_beside_a_cam_txt_and_films_by_a_display_matrix(tmp_path, mark):
+    folder, how = photos(tmp_path / "photos", mark), {"step": 1, "show_progress": False}
+    assert_turned(folder, mark)
+    assert_turned(prepare(folder, tmp_path / "data", width=48, **how).scenes[0], mark)
     film = films.write(tmp_path / "a.mov", [spot()] * 2)
     films.set_matrix(film, *MATRICES[mark])
-    made = prepare(film, tmp_path / "data", step=1, width=64, intrinsics=upright(mark),
-                   show_progress=False)  # fmt: skip
-    assert seen(read_scene(made.scenes[0])) == pytest.approx(TURNS[mark](*RAY), abs=0.004)
+    made = prepare(film, tmp_path / "films", width=64, intrinsics=upright(mark), **how)
+    assert_turned(made.scenes[0], mark)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])

@@ -70,10 +70,10 @@ class Says(nn.Module):
         return self.T_src_tgt[0]
 
 
-def fit(method: nn.Module, batch: Batch, steps: int, rate: float = 0.05) -> None:
+def fit(method: nn.Module, batch: Batch, steps: int) -> None:
     """Train on one batch."""
     torch.manual_seed(0)
-    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], rate)
+    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], 0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         optimizer.zero_grad()
@@ -84,23 +84,17 @@ def fit(method: nn.Module, batch: Batch, steps: int, rate: float = 0.05) -> None
 
 # A wall
 
-LOSSES = {
-    "photometric": LossConfig(smoothness=1e-4),
-    "consistent": LossConfig(geometry=0.1, smoothness=1e-4),
-}
-
 
 @pytest.mark.parametrize(
-    ("loss", "exchanged"),
+    ("geometry", "exchanged"),
     [
-        ("photometric", False),
-        pytest.param("consistent", False, marks=pytest.mark.slow),
-        pytest.param("photometric", True, marks=pytest.mark.slow),
-        pytest.param("consistent", True, marks=pytest.mark.slow),
+        (0.0, False),
+        pytest.param(0.1, False, marks=pytest.mark.slow),
+        pytest.param(0.1, True, marks=pytest.mark.slow),
     ],
 )
 def test_training_on_a_static_wall_recovers_its_depth_unless_the_views_are_exchanged(
-    loss, exchanged
+    geometry, exchanged
 ):
     clip = draw_clip("slanted_wall", frames=3, size=(32, 64), seed=1, step=0.25, rotation=0.2)
     images = torch.from_numpy(clip.images).permute(0, 3, 1, 2).float() / 255
@@ -112,8 +106,8 @@ def test_training_on_a_static_wall_recovers_its_depth_unless_the_views_are_excha
         intrinsics=torch.from_numpy(np.array(clip.intrinsics)).float()[None],
     )
     says = Says((invert_motion(T_src_tgt) if exchanged else T_src_tgt)[None])
-    free = FreeDepth(images, (3, 5), np.e)
-    fit(Teacher(free, says, LOSSES[loss], normalize=False), batch, 150, 0.05)
+    free, loss = FreeDepth(images, (3, 5), np.e), LossConfig(geometry=geometry, smoothness=1e-4)
+    fit(Teacher(free, says, loss, normalize=False), batch, 150)
     truth = torch.from_numpy(clip.depth[1])
     error = ((free(images[1:2])[0, 0].detach() - truth).abs() / truth).mean()
     assert error > 0.1 if exchanged else error < 0.01
@@ -126,7 +120,7 @@ class Drive:
     """Three frames of a street with a car ahead; the middle one is the target."""
 
     def __init__(self, closing: float) -> None:
-        """Draw it; the camera gets nearer by `closing` of what it drives, a metre a frame."""
+        """The camera gets nearer by `closing` of what it drives, a metre a frame."""
         z = np.arange(4.0)
         path = np.stack([np.full(4, LANE), np.full(4, -EYE), z], axis=1)
         T_world_cam = poses(path, np.zeros_like(path))
@@ -175,12 +169,8 @@ class Drive:
 drawn = cache(Drive)
 
 
-def test_the_car_stands_on_the_road_in_the_truth_and_the_auto_mask_leaves_it_out():
+def test_the_auto_mask_leaves_a_car_out_that_is_as_fast_as_the_camera():
     drive = drawn(0.0)
-    assert 200 < drive.car.sum() < 400
-    assert np.median(drive.truth[drive.car]) < 9
-    label = drive.with_label().pseudo_depth[0, 0].numpy()
-    assert np.median(label[drive.car]) < HOLE * 8
     method = Teacher(drive.network(), Says(drive.batch.T_src_tgt), PHOTOMETRIC.loss)
     mask = method(drive.batch, 1.0).maps["auto_mask"][0, 0].numpy()
     assert mask[drive.car].mean() < 0.2

@@ -44,7 +44,6 @@ def send_in_validation(monkeypatch, number, step):
 
 
 def stop_and_go_on(config, number, send, step, monkeypatch):
-    """Folder of a run that was stopped once and went on."""
     before = [signal.getsignal(each) for each in STATUS]
     with monkeypatch.context() as patch:
         send(patch, number, step)

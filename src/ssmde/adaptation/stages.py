@@ -1,17 +1,11 @@
 """`ssmde adapt`: a film in, a depth network that is right there out, never worse than before.
 
-A network that has seen many places labels the frames of a film. Tracked points, whose depth follows
-from the motion of the camera, correct its labels where the scene stands still; what moves keeps its
-depth in the scale of the image (`data/pseudo_labels.py`). The network then learns from its own
-corrected labels. This is the self-distillation of SS-MDE (Hu et al., Sensors 2024,
-https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its depth in
-that of the LeReS pseudo-depth, and points in the place of the photometric loss.
-
-Where the motion of the camera cannot be trusted (`tracking/reliability.py`), nothing is learned
-from its points; where too little is left, the weights of the start are handed out.
-
-The points of frames that it did not learn from decide in the end whether the new weights are handed
-out, or those it started from. No truth is asked for.
+A network that has seen many places labels the frames of a film. Tracked points correct its labels
+where the scene stands still (`data/pseudo_labels.py`), and it learns from them: the
+self-distillation of SS-MDE (Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090), with the
+start network in the place of the teacher, its depth in that of the LeReS pseudo-depth, and points
+in the place of the photometric loss. Points of frames that it did not learn from decide in the end
+whether the new weights are handed out, or those it started from.
 """
 
 import math
@@ -77,9 +71,7 @@ class Adapted:
     kept: Literal["adapted", "start"]  # whose weights were handed out
     why: str  # what decided
     start: str  # name or path of the weights it started from
-    error_before: float | None
-    """Difference of its log depth from that of tracked points on held-out frames, the mean over
-    their points after the median of each frame is taken out; None if no motion can be trusted."""
+    error_before: float | None  # see `point_error`; None if no motion can be trusted
     error_after: float | None  # the same after the training
     frames: int  # that were learned from
     steps: int  # of training

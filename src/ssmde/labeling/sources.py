@@ -1,7 +1,6 @@
 """Where labels come from: depth networks of others, networks trained here, files that exist.
 
-A source takes frames, gives depth or disparity, and says what its labels are. Of `transformers`,
-only encoders are opened elsewhere.
+A source takes frames, gives depth or disparity, and says what its labels are.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +34,7 @@ Maps = Sequence[Float32[np.ndarray, "_ _"]]
 KNOWN_LICENCE = "apache-2.0"  # of the models of the hub that have a name of their own here
 METRIC = ("zoedepth", "depth_pro", "glpn")  # kinds of network that give metres
 PATIENCE = 10.0  # seconds to wait for a licence
+LERES_PAGE = "https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
 LERES_LICENCE = (
     "that of your checkpoint; the released LeReS weights: Adobe Research, non-commercial research "
     "only, see https://github.com/aim-uofa/AdelaiDepth"
@@ -48,7 +48,6 @@ class LabelRequest:
     """What the user says about a source; the options are those of `label`."""
 
     argument: str = ""  # what stands behind the colon of its name
-    checkpoint: Path | None = None
     kind: Kind | None = None
     size: tuple[int, int] | None = None
     trust: bool = False
@@ -68,14 +67,12 @@ class Source:
     folder: Path | None = None  # it reads labels from, if it does
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of `SOURCES`."""
 
     open: Callable[[LabelRequest], Source]
     argument: str = ""  # what stands behind a colon after the name; nothing does if empty
-    optional: bool = False  # whether the name may also stand alone
-    takes: tuple[str, ...] = ("size",)  # options of checkpoint, kind, size and trust
+    takes: tuple[str, ...] = ("size",)  # options of kind, size and trust
 
 
 def open_source(name: str, request: LabelRequest) -> Source:
@@ -88,9 +85,10 @@ def open_source(name: str, request: LabelRequest) -> Source:
         meant = did_you_mean(key, SOURCES, shown=forms.values())
         raise ValueError(f"unknown source '{name}': {meant}")
     row = SOURCES[key]
-    if bool(argument) != bool(row.argument) and not (row.optional and not argument):
-        raise ValueError(f"source '{key}' is written {forms[key]}, got '{name}'")
-    for option in ("checkpoint", "kind", "size", "trust"):
+    if bool(argument) != bool(row.argument):
+        where = f"; its weights, and their licence, are at {LERES_PAGE}" if key == "leres" else ""
+        raise ValueError(f"source '{key}' is written {forms[key]}, got '{name}'{where}")
+    for option in ("kind", "size", "trust"):
         if getattr(request, option) not in (None, False) and option not in row.takes:
             takers = ", ".join(k for k, other in SOURCES.items() if option in other.takes)
             raise ValueError(f"source '{key}' takes no {option}; {takers} does")
@@ -110,12 +108,11 @@ def open_hub(request: LabelRequest, known: str = "") -> Source:
     processor = _fetch(transformers.AutoImageProcessor.from_pretrained, name, **safe)
     network = _fetch(transformers.AutoModelForDepthEstimation.from_pretrained, name, **safe)
     network = network.to(request.device).eval()
-    kind, affine = "disparity", True
-    if not known:
-        kind, affine = _what_it_gives(name, network.config, request.kind)
+    wanted = "disparity" if known else request.kind
+    kind, affine = _what_it_gives(name, network.config, wanted)
     options: dict[str, Any] = {}
     if request.size:
-        options["size"] = dict(zip(("height", "width"), request.size, strict=True))
+        options["size"] = {"height": request.size[0], "width": request.size[1]}
 
     @torch.inference_mode()
     def label(images: Pixels) -> Maps:
@@ -138,19 +135,16 @@ def open_hub(request: LabelRequest, known: str = "") -> Source:
 def _what_it_gives(name: str, config: Any, given: Kind | None) -> tuple[Kind, bool]:
     """Kind, and whether scale and shift are unknown, as far as the configuration tells."""
     family = getattr(config, "model_type", "")
-    found: tuple[Kind, bool] | None = None
-    if family in METRIC or getattr(config, "depth_estimation_type", "") == "metric":
-        found = "depth", False
-    elif family == "depth_anything":
-        found = "disparity", True
-    if found is None and given is None:
+    metric = family in METRIC or getattr(config, "depth_estimation_type", "") == "metric"
+    known: Kind | None = "depth" if metric else "disparity" if family == "depth_anything" else None
+    if known is not None and given not in (None, known):
+        raise ValueError(f"hf:{name} gives {known}, not {given}: leave --kind away")
+    if (kind := known or given) is None:
         raise ValueError(
             f"hf:{name}: cannot tell whether this model gives depth or disparity; its model card "
             f"https://huggingface.co/{name} does: add --kind depth or --kind disparity"
         )
-    if found is not None and given not in (None, found[0]):
-        raise ValueError(f"hf:{name} gives {found[0]}, not {given}: leave --kind away")
-    return found or (given or "depth", True)
+    return kind, not metric
 
 
 def find_licence(name: str, known: str | None = None) -> str:
@@ -183,8 +177,7 @@ def _fetch(load_from: Callable[..., Any], name: str, **options: Any) -> Any:
             f"cannot open the model {name} of https://huggingface.co "
             f"({type(error).__name__}: {first_line(error)}). Is the name right, and the internet "
             "in reach? Without: download the model elsewhere and give its folder, --source "
-            "hf:FOLDER; or take weights or labels you have, --source leres, ssmde:WEIGHTS or "
-            "folder:PATH"
+            "hf:FOLDER; or take --source ssmde:small, leres:CHECKPOINT or folder:PATH"
         ) from error
 
 
@@ -192,12 +185,7 @@ def open_leres(request: LabelRequest) -> Source:
     """LeReS (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365): depth, affine."""
     from ssmde.models.leres import INFERENCE_SIZE, load_leres
 
-    checkpoint = Path(request.argument) if request.argument else request.checkpoint
-    if checkpoint is None:
-        raise ValueError(
-            "source 'leres' needs --checkpoint FILE, or leres:FILE: its weights are not part of "
-            "this package, get them and their licence from https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
-        )
+    checkpoint = Path(request.argument)
     network = load_leres(checkpoint).to(request.device).eval()
     size = request.size or INFERENCE_SIZE
 
@@ -215,10 +203,7 @@ def open_leres(request: LabelRequest) -> Source:
 
 
 def open_own(request: LabelRequest) -> Source:
-    """Any weights that `ssmde predict` takes: depth up to one factor.
-
-    Such depth has no unknown shift, so it is not affine: normals of it are right as they are.
-    """
+    """Any weights that `ssmde predict` takes: depth up to one factor, without unknown shift."""
     name = request.argument
     predictor = load(name, resolution=request.size, device=request.device, trust=request.trust)
     unit = predictor.metres_per_unit or 1.0  # labels stay in scene units, those of tracked motion
@@ -282,15 +267,11 @@ def open_folder(request: LabelRequest) -> Source:
 
 
 SOURCES: dict[str, Row] = {
-    "depth-anything-v2": Row(
-        open=partial(open_hub, known="depth-anything/Depth-Anything-V2-Small-hf")
-    ),
-    "midas": Row(open=partial(open_hub, known="Intel/dpt-hybrid-midas")),
-    "leres": Row(
-        open=open_leres, argument="CHECKPOINT", optional=True, takes=("checkpoint", "size")
-    ),
-    "hf": Row(open=open_hub, argument="MODEL", takes=("kind", "size")),
-    "ssmde": Row(open=open_own, argument="WEIGHTS", takes=("size", "trust")),
-    "folder": Row(open=open_folder, argument="PATH", takes=("kind",)),
+    "depth-anything-v2": Row(partial(open_hub, known="depth-anything/Depth-Anything-V2-Small-hf")),
+    "midas": Row(partial(open_hub, known="Intel/dpt-hybrid-midas")),
+    "leres": Row(open_leres, "CHECKPOINT"),
+    "hf": Row(open_hub, "MODEL", ("kind", "size")),
+    "ssmde": Row(open_own, "WEIGHTS", ("size", "trust")),
+    "folder": Row(open_folder, "PATH", ("kind",)),
 }
 """By the word that `--source` begins with."""

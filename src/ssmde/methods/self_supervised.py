@@ -52,7 +52,7 @@ def compare(
     *,
     other_depth: Map | None = None,
 ) -> Comparison:
-    """Rebuild `view` from `other`, and compare both images and both depths; `depth` is of `view`."""
+    """Rebuild `view` from `other`, and compare images and depths; `depth` is that of `view`."""
     found = reproject(depth, T_other_view, intrinsics)
     readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
     sampled = sample(readable, found.pixels)
@@ -129,12 +129,11 @@ class SelfSupervised(nn.Module):
         *,
         normalize: bool = True,
     ) -> None:
-        """`normalize`: where the motion is the pose network's own, divide the depths of a snippet by
-        one scale, that of its mean disparity (Wang et al., CVPR 2018,
-        https://arxiv.org/abs/1712.00175): the loss then cannot push the depth to infinity to be rid
-        of a wrong step. Not for networks that learned the unit of known poses.
-        """
         super().__init__()
+        # Normalized: where the motion is the pose network's own, depths of a snippet are divided by
+        # their mean disparity (Wang et al., CVPR 2018, https://arxiv.org/abs/1712.00175): the loss
+        # then cannot push the depth to infinity to be rid of a wrong step. Not for networks that
+        # learned the unit of known poses.
         self.depth_net, self.pose_net = depth_net, pose_net
         self.weights, self.normalize = loss, normalize
         self.pseudo_depth = pseudo_depth if pseudo_depth and pseudo_depth.wanted else None
@@ -157,7 +156,8 @@ class SelfSupervised(nn.Module):
 
         Args:
             batch: Frames; with `pseudo_depth` where its terms have weights, else a ValueError.
-            predicted_depth, predicted_pose: Of `predict_depth` and `predict_pose`.
+            predicted_depth: Of `predict_depth`.
+            predicted_pose: Of `predict_pose`.
             left_out: Pixels of the target from which the views teach nothing: what moves.
             identity_error: Of `self.identity_error`, where it is known.
             label_weight: Factor on the terms of pseudo-depth; 0 leaves them out.

@@ -1,13 +1,11 @@
 """The focal length of a camera nobody knows, from the video it took.
 
-Where a camera turns and moves, only one focal length fits all the points it saw. It is asked for
-three times: of all frames, of every second one, and of the others, from starts far below and far
-above. Where the video tells the focal length they come to the same, elsewhere each stays where it
-began. Why so: `docs/decisions/0013-focal-length-from-the-whole-video.md`.
+Where a camera turns and moves, only one focal length fits all the points it saw. It is asked of all
+frames, of every second one, and of the others, from starts far below and above: where the video
+does not tell it, each stays where it began (decision 13).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,14 +22,11 @@ SEEN = 15  # points that each of them has to see in the mean; COLMAP's own least
 AGREE = 0.1  # of the focal length: how far the three may be from each other
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FoundCamera:
+class FoundCamera(NamedTuple):
     """A camera with square pixels and the principal point in the middle, found in a video."""
 
     focal: float  # length, in pixels of the images
-    # How far the furthest of its estimates lies from it, relative; what a lens bends or a rolling
-    # shutter shifts is not in it.
-    spread: float
+    spread: float  # how far the furthest of its estimates lies from it, relative
     frames: int  # it was found in
 
     def __str__(self) -> str:
@@ -41,47 +36,22 @@ class FoundCamera:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """Focal lengths that a stretch of video came to."""
-
-    frames: int = 0  # that all of it connects
-    focals: tuple[float, ...] = ()  # of all frames, of every second, of the others, in pixels
-    doubt: str = ""  # why it is not to be believed; empty if it is
-
-
-def estimate_focal(piece: Piece) -> Estimate:
-    """Focal length of a stretch of video; the camera in its database is changed."""
-    side = max(piece.scene.image_size)
+def find_camera(piece: Piece) -> FoundCamera | str:
+    """The camera of a stretch of video, or why it tells none; that in its database is changed."""
+    side, names = max(piece.scene.image_size), piece.names
     piece.fill(START * side)
-    names, focals = piece.names, tuple[float, ...]()
     whole = piece.refine(names, START * side)
-    if not (doubt := doubt_about(whole, len(names), side)):
-        below, above = (
-            piece.refine(names[::2], BELOW * side),
-            piece.refine(names[1::2], ABOVE * side),
-        )
-        focals = (whole.focal, below.focal, above.focal)
-        doubt = _disagreement(focals)
     piece.advance("camera")
-    return Estimate(frames=whole.frames, focals=focals, doubt=doubt)
-
-
-def join_estimates(estimates: Sequence[Estimate]) -> FoundCamera | str:
-    """The camera of stretches of one video, or why there is none.
-
-    The focal length is the median of the estimates that can be believed, weighted by frames.
-    """
-    good = [one for one in estimates if not one.doubt]
-    if not good:
-        return max(estimates, key=lambda one: one.frames).doubt
-    every = np.array([one.focals for one in good])
-    if doubt := _disagreement(every.ravel().tolist()):
+    if doubt := doubt_about(whole, len(names), side):
         return doubt
-    frames = np.array([one.frames for one in good])
-    focal = float(np.median(np.repeat(every, frames, axis=0)))
-    spread = float(np.abs(every / focal - 1).max())
-    return FoundCamera(focal=focal, spread=spread, frames=int(frames.sum()))
+    halves = ((names[::2], BELOW), (names[1::2], ABOVE))
+    focals = [whole.focal, *(piece.refine(half, at * side).focal for half, at in halves)]
+    if not (np.isfinite(focals).all() and max(focals) <= (1 + AGREE) * min(focals)):
+        said = ", ".join("none" if np.isnan(focal) else f"{focal:.0f}" for focal in focals)
+        parts = f"parts of it come to different focal lengths ({said} pixels)"
+        return f"{parts}; the camera has to turn"
+    focal = float(np.median(focals))
+    return FoundCamera(focal, float(np.abs(np.array(focals) / focal - 1).max()), whole.frames)
 
 
 def keep_camera(scene: FrameSequence, camera: FoundCamera, by: str) -> None:
@@ -96,10 +66,7 @@ def keep_camera(scene: FrameSequence, camera: FoundCamera, by: str) -> None:
 
 
 def doubt_about(whole: Refined, frames: int, side: int) -> str:
-    """Why a reconstruction from so many frames tells no focal length; empty if it does.
-
-    `side` is the longer one of the images, in pixels.
-    """
+    """Why a reconstruction from so many frames tells no focal length; empty if it does."""
     if whole.frames < FEWEST:
         return f"its motion was found in {whole.frames} of {frames} frames, and {FEWEST} are needed"
     if whole.seen < SEEN * whole.frames:
@@ -110,15 +77,5 @@ def doubt_about(whole: Refined, frames: int, side: int) -> str:
     degrees = float(np.degrees(2 * np.arctan(0.5 * side / whole.focal)))
     if FIELD_OF_VIEW[0] <= degrees <= FIELD_OF_VIEW[1]:
         return ""
-    return (
-        f"it came to a focal length of {whole.focal:.0f} pixels, a field of view of {degrees:.0f} "
-        "degrees"
-    )
-
-
-def _disagreement(focals: Sequence[float]) -> str:
-    """Why these focal lengths are no estimate of one; empty if they are."""
-    if np.isfinite(focals).all() and max(focals) <= (1 + AGREE) * min(focals):
-        return ""
-    said = ", ".join("none" if np.isnan(focal) else f"{focal:.0f}" for focal in focals)
-    return f"parts of it come to different focal lengths ({said} pixels); the camera has to turn"
+    focal = f"a focal length of {whole.focal:.0f} pixels"
+    return f"it came to {focal}, a field of view of {degrees:.0f} degrees"

@@ -1,8 +1,7 @@
 """`ssmde track`: how the camera moved in each scene, found in its own frames.
 
-Structure from motion over the whole video, by COLMAP. No labels are used. An unknown camera is
-found as well. Why a training on hand-held video needs it:
-`docs/decisions/0007-motion-from-the-whole-video.md`.
+Structure from motion over the whole video, by COLMAP, without labels; an unknown camera is found as
+well. Why a training on hand-held video needs it: decision 7.
 """
 
 from collections.abc import Callable
@@ -22,14 +21,13 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
 from ssmde.io import write_json
 from ssmde.outputs import check_own, recorded, sweep
-from ssmde.tracking.camera import FoundCamera, estimate_focal, join_estimates, keep_camera
-from ssmde.tracking.colmap import Piece, load_colmap
-from ssmde.tracking.parts import Part, find_parts
+from ssmde.tracking.camera import FoundCamera, find_camera, keep_camera
+from ssmde.tracking.colmap import Part, Piece, find_parts, load_colmap
 from ssmde.tracking.reliability import explained_shares, find_standing, trusted_frames
 
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
 MOST_THREADS, LARGEST_SEED = 1024, 1 << 31  # the library takes a number of 32 bits
-ASKED = 4  # stretches of that length that are asked for an unknown camera
+ASKED = 4  # stretches of that length that are asked for an unknown camera, until one tells it
 WRITTEN = {scene_files.TRACKED_POSES, scene_files.TRACKED_POINTS, scene_files.TRACKED_INFO}
 NO_PART = -1  # of a frame whose pose was not found
 
@@ -43,9 +41,7 @@ class Tracked:
     found: int  # frames that have a pose now
     parts: int  # of the video that could not be connected; each has a world and unit of its own
     error: float  # median distance of seen and predicted image points, in pixels; nan without any
-    # Share of the matches of distant frames that the motion explains, the median of the frames; nan
-    # if none tells. Good motion has 0.9 and more.
-    explained: float
+    explained: float  # share of the matches of distant frames that the motion explains; nan if none
     standing: int = 0  # frames left out because the camera stands
     doubtful: int = 0  # frames left out because their motion explains too few matches
     camera: FoundCamera | None = None  # if it was unknown and is found
@@ -177,10 +173,12 @@ def _track_scene(
             for start in range(0, len(scene), LONGEST)
         }  # fmt: skip
         if scene.intrinsics is None:
-            camera = join_estimates([estimate_focal(p) for p in [*pieces.values()][:ASKED]])
-            if isinstance(camera, str):
-                return camera
-            keep_camera(scene, camera, version)
+            for camera in map(find_camera, [*pieces.values()][:ASKED]):
+                if isinstance(camera, FoundCamera):
+                    keep_camera(scene, camera, version)
+                    break
+            else:
+                return str(camera)
         for start, piece in pieces.items():
             solved, still = _solve(piece, camera)
             standing += still
@@ -200,25 +198,23 @@ def _track_scene(
         standing=standing, doubtful=doubtful, camera=camera,
     )  # fmt: skip
     figures = {name: getattr(found, name) for name in ("frames", "found", "standing", "doubtful")}
-    share = round(found.explained, 3) if explained else None
-    folder = scene.images[0].parent
+    figures["explained"] = round(found.explained, 3) if explained else None
+    folder, note = scene.images[0].parent, f"{version}: part, then T_world_camera"
     with recorded():
         scene_files.write_tracked_points(folder, points)
-        write_json(folder / scene_files.TRACKED_INFO, figures | {"explained": share})
-        # Last: it says that all is done.
+        write_json(folder / scene_files.TRACKED_INFO, figures)
         scene_files.write_tracked_poses(
-            folder, poses, parts, f"{version}: part, then T_world_camera"
-        )
+            folder, poses, parts, note
+        )  # last: it says that all is done
     return found
 
 
 def _solve(
     piece: Piece, camera: FoundCamera | None
 ) -> tuple[list[tuple[Part, Float64[np.ndarray, "n"]]], int]:
-    """Motion of a piece, with its own camera or the one that was found for its scene.
+    """Parts of a piece, each with the share of the matches of its frames that it explains.
 
-    Its parts, whether they can be trusted or not, each with the share of the matches of each frame
-    that it explains; and the number of frames in which the camera stands.
+    And the number of frames in which the camera stands.
     """
     if not piece.database.is_file():
         piece.fill(camera.focal if camera else None)

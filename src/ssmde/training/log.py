@@ -11,10 +11,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ssmde.config import TrainConfig
+from ssmde.console import bars
 from ssmde.io import read_table, whole_file
 from ssmde.types import Batch
 
@@ -71,13 +71,9 @@ class RunLog(pl.Callback):
         before = max((float(row[1]) for row in rows), default=0.0)
         self.cpu_before = before - time.process_time()
         if sys.stderr.isatty():
-            columns = (
-                TextColumn("training"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("loss {task.fields[loss]}"), TimeRemainingColumn(),
-            )  # fmt: skip
-            self.bar = Progress(*columns, console=Console(stderr=True))
+            self.bar = bars()
             self.task = self.bar.add_task(
-                "", total=self.steps, completed=trainer.global_step, loss="-"
+                "training", total=self.steps, completed=trainer.global_step
             )
             self.bar.start()
 
@@ -111,7 +107,7 @@ class RunLog(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar and report the frames that could not be read."""
-        self.close()
+        self.on_exception()
         if self.broken and trainer.is_global_zero:
             names = sorted(set(self.broken))
             more = f" and {len(names) - NAMED_BROKEN} more" if len(names) > NAMED_BROKEN else ""
@@ -120,17 +116,13 @@ class RunLog(pl.Callback):
 
     def on_exception(self, *_: Any, **__: Any) -> None:
         """Leave the terminal as it was."""
-        self.close()
-
-    def close(self) -> None:
-        """Take the bar away."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
 
     def _show(self, step: int, loss: float) -> None:
         if self.bar is not None:
-            self.bar.update(self.task, completed=step, loss=f"{loss:.4f}")
+            self.bar.update(self.task, completed=step, description=f"training, loss {loss:.4f}")
             return
         now = time.monotonic()
         if now - self.last_line < PLAIN_LINE_EVERY and step < self.steps:
@@ -140,6 +132,5 @@ class RunLog(pl.Callback):
         left = time.strftime("%H:%M:%S", time.gmtime(pace * (self.steps - step)))
         print(
             f"step {step}/{self.steps}  loss {loss:.4f}  {pace:.2f} s a step  {left} left",
-            file=sys.stderr,
-            flush=True,
-        )
+            file=sys.stderr, flush=True,
+        )  # fmt: skip

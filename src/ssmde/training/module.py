@@ -1,4 +1,4 @@
-"""A method as Lightning wants it: steps, optimizer, learning rate, and a stop at the first NaN."""
+"""A method and its data as Lightning wants them; a stop at the first NaN."""
 
 import contextlib
 import copy
@@ -10,20 +10,19 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from ssmde.config import TrainConfig
+from ssmde.config import Config, TrainConfig
+from ssmde.data.dataset import SnippetDataset, SnippetSampler, SupervisedDepthDataset
+from ssmde.data.sequence import FrameSequence
 from ssmde.losses.masks import MIN_VALID_SHARE
-from ssmde.methods.self_supervised import SelfSupervised
-from ssmde.types import Batch, StepOutput
+from ssmde.signals import ignore_in_worker
+from ssmde.types import Batch, StepOutput, collate
 
 FORGETTING = 9  # the average keeps n / (n + 9) in step n while that is below its share
 LARGEST_GRADIENT = 1.0  # norm to which it is clipped
 EMPTY_STEPS = 5  # in a row that teach nothing, after which the run stops
 MAIN_TERMS = ("photometric", "motion")  # without which nothing is learned from views
-COMPILED = ("encoder", "decoder", "pose_net")  # networks, by the last part of their name
-# Of one compiled function. All modules share one, and each is a version of it, with and without
-# gradient; torch's own limit of 8 would leave some of them uncompiled.
-MOST_VERSIONS = 64
 
 
 class TrainingError(RuntimeError):
@@ -56,28 +55,49 @@ def build_optimizer(method: nn.Module, train: TrainConfig) -> torch.optim.Adam:
     return torch.optim.Adam(rated, fused=True)
 
 
-def compile_method(method: nn.Module, *, backend: str = "inductor") -> None:
-    """Let the networks and the comparison of views run compiled, from their first call on.
+class SnippetLoader(pl.LightningDataModule):
+    """Snippets from the step where a run stands; the order depends on seed and step alone."""
 
-    These take nine tenths of a step; the rest is not compiled, for the progress of the training is
-    a plain number there, which changes at every step. The first steps take a minute or more. Names
-    of the weights stay, and a copy of the method is not compiled.
-    `torch.compiler.set_stance("force_eager")` runs it as it was.
-    """
-    limits = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
-    limits.recompile_limit = max(limits.recompile_limit, MOST_VERSIONS)
-    for name, module in method.named_modules():
-        if name.rpartition(".")[2] in COMPILED:
-            module.compile(dynamic=False, backend=backend)
-    if isinstance(method, SelfSupervised):
-        method.compare = torch.compile(method.compare, dynamic=False, backend=backend)
+    def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
+        super().__init__()
+        self.config, self.weights, data = config, None, config.data
+        names = [sequence.name for sequence in sequences]
+        if unknown := [name for name, _ in data.scene_gaps if name not in names]:
+            there = f"{data.root} has {', '.join(names)}"
+            raise ValueError(f"data.scene_gaps names scene '{unknown[0]}', {there}")
+        common: dict[str, Any] = {"seed": config.train.seed, "augment": True}
+        if config.method == "affine_depth":
+            self.dataset = SupervisedDepthDataset(sequences, data, with_cameras=False, **common)
+            self.weights = self.dataset.weights()
+            return
+        forgotten = config.method == "student" and config.student.labels == "none"
+        labels = config.pseudo_depth.wanted and not forgotten
+        self.dataset = SnippetDataset(
+            sequences, data, labels=labels, fit_labels=labels and data.poses == "tracked",
+            with_points=config.loss.sparse_depth > 0, **common,
+        )  # fmt: skip
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of this process, without end."""
+        trainer, data, t = self.trainer, self.config.data, self.config.train
+        assert trainer is not None
+        sampler = SnippetSampler(
+            len(self.dataset), batch_size=t.batch_size, seed=t.seed, weights=self.weights,
+            start_step=trainer.global_step, rank=trainer.global_rank, world=trainer.world_size,
+            sizes=1 + len(data.more_sizes),
+        )  # fmt: skip
+        return DataLoader(
+            self.dataset, batch_sampler=sampler, num_workers=data.workers, collate_fn=collate,
+            generator=torch.Generator(),  # the loader would else draw from the global one
+            pin_memory=torch.cuda.is_available(), persistent_workers=data.workers > 0,
+            worker_init_fn=ignore_in_worker, prefetch_factor=4 if data.workers else None,
+        )  # fmt: skip
 
 
 class Average(nn.Module):
-    """A network whose weights are an exponential average over the steps of another.
+    """A network whose weights, and statistics, are an exponential average over another's steps.
 
-    The statistics of its normalizations are averaged as well. The first steps count more, so that
-    random first weights are soon forgotten.
+    The first steps count more, so that random first weights are soon forgotten.
     """
 
     steps: Tensor
@@ -113,8 +133,6 @@ class TrainingModule(pl.LightningModule):
         self.averaged: Average | None = None
         if train.average > 0:
             self.averaged = Average(method.get_submodule("depth_net"), train.average)
-        if train.compile:
-            compile_method(method)
         self.method, self.train_config = method, train
         self.frames: tuple[str, ...] = ()
         self.empty_steps, self.said_of_labels = 0, False
