@@ -87,6 +87,7 @@ RENAMED = {
     "ssmde.synthetic.rooms": "ssmde.synthetic.places",
     "ssmde.synthetic.streets": "ssmde.synthetic.places",
     "ssmde.track": "ssmde.tracking",
+    "ssmde.tracking.camera": "ssmde.tracking.colmap",
     "ssmde.tracking.parts": "ssmde.tracking.colmap",
     "ssmde.train": "ssmde.training",
     "ssmde.training.both_stages": "ssmde.training.run",

@@ -1,7 +1,5 @@
 """The mask filter: what holds for any input, what the sources say, regions, threshold, a scene."""
 
-import subprocess
-import sys
 from dataclasses import fields, replace
 from functools import cache
 
@@ -29,18 +27,13 @@ from ssmde.methods.mask_filter import (
     motion_candidates,
     motion_ratio,
     split_regions,
-)
+)  # fmt: skip
 
 # Any input
 
 
 def noise(
-    *,
-    batch: int = 2,
-    sources: int = 2,
-    size: tuple[int, int] = (12, 16),
-    seed: int = 0,
-    dtype: torch.dtype = torch.float32,
+    *, batch: int = 2, sources: int = 2, size=(12, 16), seed: int = 0, dtype=torch.float32
 ) -> TeacherPrediction:
     """A rough wall 3 m away: on the left the picture stays the same, on the right all changes."""
     generator, (height, width) = torch.Generator().manual_seed(seed), size
@@ -71,17 +64,12 @@ def assert_same(one: FilterOutput, two: FilterOutput, *, mirrored: bool = False)
     assert_close(one.statistics, two.statistics)
 
 
-@given(
-    seed=st.integers(0, 100),
-    batch=st.integers(1, 3),
-    sources=st.integers(1, 4),
-    height=st.integers(2, 14),
-    width=st.integers(2, 14),
-)
-def test_weights_lie_between_0_and_1_and_regions_divide_the_image(
-    seed, batch, sources, height, width
-):
-    inputs = noise(batch=batch, sources=sources, size=(height, width), seed=seed)
+SIDE = st.integers(2, 14)
+
+
+@given(st.integers(0, 100), st.integers(1, 3), st.integers(1, 4), st.tuples(SIDE, SIDE))
+def test_weights_lie_between_0_and_1_and_regions_divide_the_image(seed, batch, sources, size):
+    inputs = noise(batch=batch, sources=sources, size=size, seed=seed)
     inputs.depth.requires_grad_()
     out = MaskFilter()(inputs)
     assert not out.weight.requires_grad
@@ -129,17 +117,20 @@ def test_with_a_known_threshold_every_image_is_judged_by_itself():
         assert torch.equal(together.dynamic[number : number + 1], alone.dynamic)
 
 
+def flip_agreement(inputs: TeacherPrediction) -> torch.Tensor:
+    a, b = inputs.depth, inputs.flipped_depth
+    return torch.exp(-(a - b).abs() / (a + b) / 0.05)
+
+
 def test_an_unseen_pixel_beside_a_mover_counts_once():
     inputs = noise(batch=1)
     inputs.T_src_tgt[..., 0, 3] = 0.6  # both sources lose three columns on the same side
     inputs.target[:], inputs.sources[:] = 0.2, 0.9  # a change that no motion explains
     out = MaskFilter()(inputs)
     both = out.dynamic & ~gather_evidence(inputs).visible.any(1, keepdim=True)
-    assert both.any()
-    a, b = inputs.depth, inputs.flipped_depth
-    agreement = torch.exp(-(a - b).abs() / (a + b) / 0.05)
     kept = both & (out.weight > 0)
-    assert_close(out.weight[kept], 0.5 * agreement[kept])
+    assert kept.any()
+    assert_close(out.weight[kept], 0.5 * flip_agreement(inputs)[kept])
 
 
 @pytest.mark.parametrize("value", [torch.nan, 0.0, None])
@@ -218,12 +209,8 @@ def test_a_source_with_twice_the_depth_sends_the_pixel_half_the_way_back():
     assert found.visible.sum() == H * (W - 2)
     returned = found.return_error[found.visible]
     assert_close(returned, torch.full_like(returned, 320 / W), rtol=1e-4, atol=0)
-
-
-def test_a_pixel_that_would_return_behind_the_camera_is_infinitely_far():
     found = gather_evidence(look(3.0, 1.0, z=1.5))  # 1 m before a camera that went back 1.5 m
-    assert found.visible.any()
-    assert found.return_error[found.visible].isinf().all()
+    assert found.return_error[found.visible].isinf().all()  # it would return behind the camera
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, 0.0, -1.0])
@@ -260,69 +247,45 @@ def says(*, visible=True, difference=0.0, way=0.0, error=0.0, identity=0.0) -> E
     return Evidence(torch.full((1, 1, 1, 1), visible), *floats)
 
 
-def together(*sources: Evidence) -> Evidence:
-    return Evidence(*(torch.cat(parts, 1) for parts in zip(*sources, strict=True)))
+CHANGE = {"error": 0.2, "identity": 0.2}  # a ratio of 0.2 / 0.22
+SEEN, UNSEEN = says(**CHANGE), says(visible=False, **CHANGE)
+HIDDEN, EXPLAINED = says(difference=0.1, **CHANGE), says(error=0.05, identity=0.2)
+YES, NO = says(difference=0.04, way=0.9), says(difference=0.06)
 
 
-def test_reliability_is_that_of_the_best_source_and_falls_with_depth_difference_and_way_back():
-    unseen = says(visible=False)
-    for sources, reliability in (
-        ([says(difference=0.05)], np.exp(-1)),
-        ([says(difference=-0.05)], np.exp(-1)),
-        ([says(difference=0.05, way=2.0)], np.exp(-3)),
-        ([says(difference=0.5), says(), says(difference=0.1)], 1),
-        ([unseen, unseen], 0),
-        ([unseen, says(way=2.0)], np.exp(-2)),
-    ):
-        assert depth_reliability(together(*sources)).item() == pytest.approx(reliability)
-
-
-def test_agreement_needs_sight_depth_and_way_back_in_one_of_three_sources_or_two_of_four():
-    yes, no = says(difference=0.04, way=0.9), says(difference=0.06)
-    for sources, agree in (
-        *(([wrong], False) for wrong in (no, says(difference=-0.06), says(way=1.1))),
-        ([says(visible=False)], False),
-        ([yes], True),
-        ([no, no, yes], True),
-        ([no, no, no, yes], False),
-        ([no, yes, no, yes], True),
-    ):
-        assert bool(depths_agree(together(*sources))) == agree
-
-
-def test_the_ratio_is_the_smallest_of_the_sources_that_see():
-    far, near = says(error=0.3, identity=0.28), says(error=0.1, identity=0.18)
-    assert_close(motion_ratio(together(far, near)).item(), 0.5)
-    assert_close(motion_ratio(together(far, says(visible=False))).item(), 1.0)
-    assert motion_ratio(says(visible=False)).isinf().all()
-    assert motion_ratio(says()).item() == 0  # nothing changes: nothing to explain
-
-
-def moves(*sources: Evidence, threshold: float = 0.5) -> bool:
-    evidence = together(*sources)
-    found = motion_candidates(evidence, motion_ratio(evidence), torch.tensor(threshold))
-    return bool(found)
-
-
-def test_an_unexplained_change_is_motion():
-    assert moves(says(error=0.2, identity=0.2))
-    assert not moves(says(error=0.05, identity=0.2))
-    assert not moves(says(error=0.2, identity=0.2), says(error=0.05, identity=0.2))
-    # where the images hardly differ nothing moves
-    assert not moves(says(error=0.019, identity=0.019), threshold=0.25)
-    assert moves(says(error=0.021, identity=0.021), threshold=0.25)
-
-
-def test_a_pixel_hidden_in_every_source_that_could_see_it_is_not_moving():
-    change = {"error": 0.2, "identity": 0.2}
-    hidden, before = says(difference=0.1, **change), says(difference=-0.1, **change)
-    out = says(visible=False, **change)
-    assert not moves(hidden)
-    assert not moves(hidden, hidden)
-    assert not moves(hidden, out)
-    assert not moves(out)
-    assert moves(hidden, says(**change))
-    assert moves(before)  # the source sees a farther surface: something left, or came
+@pytest.mark.parametrize(
+    ("sources", "reliability", "agree", "ratio", "moves"),
+    [
+        ([says()], 1, True, 0, False),  # nothing changes: nothing to explain
+        ([YES], np.exp(-0.8 - 0.405), True, 0, False),
+        ([NO], np.exp(-1.2), False, 0, False),
+        ([says(difference=-0.06)], np.exp(-1.2), False, 0, False),
+        ([says(way=1.1)], np.exp(-0.605), False, 0, False),
+        # the best source counts, and of four two must agree
+        ([NO, NO, YES], np.exp(-1.2), True, 0, False),
+        ([NO, NO, NO, YES], np.exp(-1.2), False, 0, False),
+        ([NO, YES, NO, YES], np.exp(-1.2), True, 0, False),
+        # a change that the motion does not explain in any source, where the images differ enough
+        ([SEEN], 1, True, 0.2 / 0.22, True),
+        ([EXPLAINED], 1, True, 0.05 / 0.22, False),
+        ([SEEN, EXPLAINED], 1, True, 0.05 / 0.22, False),
+        ([says(error=0.03, identity=0.019)], 1, True, 0.03 / 0.039, False),
+        ([says(error=0.03, identity=0.021)], 1, True, 0.03 / 0.041, True),
+        # what is hidden in every source that could see it does not move
+        ([UNSEEN], 0, False, np.inf, False),
+        ([HIDDEN, UNSEEN], np.exp(-2), False, 0.2 / 0.22, False),
+        ([HIDDEN, SEEN], 1, True, 0.2 / 0.22, True),
+        # a farther surface: something left, or came
+        ([says(difference=-0.1, **CHANGE)], np.exp(-2), False, 0.2 / 0.22, True),
+    ],
+)
+def test_what_sources_say_of_a_pixel(sources, reliability, agree, ratio, moves):
+    evidence = Evidence(*(torch.cat(parts, 1) for parts in zip(*sources, strict=True)))
+    assert depth_reliability(evidence).item() == pytest.approx(reliability)
+    assert bool(depths_agree(evidence)) == agree
+    found = motion_ratio(evidence)
+    assert found.item() == pytest.approx(ratio)
+    assert bool(motion_candidates(evidence, found, torch.tensor(0.5))) == moves
 
 
 def block(size: int, *, height: int = 15, width: int = 15, at: tuple[int, int] = (6, 6)):
@@ -418,37 +381,6 @@ def test_a_batch_without_a_value_changes_nothing(value, valid):
     assert_close(threshold(*flat(0.4)), torch.tensor(0.4))
 
 
-PROCESS = """
-import sys
-import torch
-import torch.distributed as dist
-from ssmde.methods.mask_filter import MotionThreshold
-
-rank, meeting = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-threshold = MotionThreshold(0.8, 0.5)
-seen = torch.ones(1, 1, 3, 4, dtype=torch.bool)
-for values, masks in (((0.3, 0.5), (seen, seen)), ((0.6, 0.7), (seen, ~seen))):
-    print(threshold(torch.full((1, 1, 3, 4), values[rank]), masks[rank]).item())
-dist.destroy_process_group()
-"""
-
-
-@pytest.mark.distributed
-def test_all_processes_follow_the_images_of_all(tmp_path):
-    command = [sys.executable, "-c", PROCESS]
-    processes = [
-        subprocess.Popen([*command, str(rank), str(tmp_path / "meeting")], stdout=subprocess.PIPE)
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=120)[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert said[0] == said[1]
-    # First 12 values of 0.3 and 12 of 0.5; then only the first process has something to say.
-    expected = torch.tensor([0.5, (0.5 * 0.5 * 0.5 + 0.5 * 0.6) / 0.75])
-    assert_close(torch.tensor([float(value) for value in said[0]]), expected)
-
-
 # A drawn scene whose truth is known
 
 scene = cache(draw_scene)
@@ -457,8 +389,7 @@ scene = cache(draw_scene)
 def test_moving_and_unseen_pixels_are_weighted_by_the_mirrored_prediction():
     inputs = scene("lateral").inputs
     out = MaskFilter()(inputs)
-    a, b = inputs.depth, inputs.flipped_depth
-    agreement = torch.exp(-(a - b).abs() / (a + b) / 0.05)
+    agreement = flip_agreement(inputs)
     seen = gather_evidence(inputs).visible.any(1, keepdim=True)
     unseen = out.unknown & ~seen
     assert unseen.any()

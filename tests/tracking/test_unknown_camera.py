@@ -14,8 +14,7 @@ from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import FrameSequence
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.tracking import track
-from ssmde.tracking.camera import find_camera
-from ssmde.tracking.colmap import Piece, Refined
+from ssmde.tracking.colmap import Piece, Refined, find_camera
 
 SIZE = (120, 160)
 

@@ -15,7 +15,6 @@ from torch.testing import assert_close
 
 from ssmde.config import Config, PseudoDepthConfig, StudentConfig, dump_config
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.losses.masks import uniform_per_image
 from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
 from tiny_networks import TinyDepthNet, TinyPoseNet, build_sideways_teacher
@@ -125,18 +124,3 @@ def test_a_process_that_dies_stops_the_others_and_the_run_goes_on(
     assert len(curve(folder)) == kept + 5
     exact = processes == 1  # goes on as if it had never stopped
     assert_close(curve(folder), curve(whole), rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
-
-
-def test_every_process_draws_its_part_of_what_one_would_draw(monkeypatch):
-    cpu = torch.device("cpu")
-    torch.manual_seed(5)
-    whole = uniform_per_image((4, 7), device=cpu)
-    for rank in range(2):
-        monkeypatch.setattr("ssmde.losses.masks.rank_and_world", lambda rank=rank: (rank, 2))
-        torch.manual_seed(5)
-        own = uniform_per_image((2, 7), device=cpu)
-        assert torch.equal(own, whole[2 * rank : 2 * rank + 2])
-        after = torch.rand(1)
-        torch.manual_seed(5)
-        torch.rand(4, 7)
-        assert torch.equal(after, torch.rand(1)), "the generators of all ranks stay alike"

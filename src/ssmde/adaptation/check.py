@@ -27,17 +27,12 @@ HeldOut = list[tuple[Path, Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
 
 
 def find_doubt(scene: Path) -> str:
-    """Why the tracked motion of a labeled scene cannot be trusted; empty if it can.
-
-    Motion that explains the matches is not enough: its points also have to lie in the order of the
-    start network's depth, and keep their unit beside it.
-    """
+    """Why the tracked motion of a labeled scene cannot be trusted; empty if it can."""
     info = read_json(scene / TRACKED_INFO)
     if info["doubtful"] and not info["found"]:
-        return (
-            f"it explains {info['explained']:.0%} of the matches of distant frames; most of what "
-            "is seen moves, such as cars ahead as fast as the camera"
-        )
+        matches = f"it explains {info['explained']:.0%} of the matches of distant frames"
+        return f"{matches}; most of what is seen moves, such as cars ahead as fast as the camera"
+    # Its points also have to lie in the order of the start network's depth, in one unit.
     return doubt_about_points(scene)
 
 

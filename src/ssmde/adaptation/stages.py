@@ -53,8 +53,7 @@ WIDTH = 640  # pixels; wider frames are made so narrow
 LEAST_MOTION = 0.01  # of the image's width, from frame to frame: a step of slow walking
 FRAMES_PER_MINUTE = 24.0  # of the time given: tracking takes about a second a frame
 FEWEST_FRAMES = 10  # with corrected labels; fewer teach a network nothing
-# Frames that are tracked together, where a film has more than there is time for. Long, for frames
-# full of people are tracked by way of those before and after: decision 18.
+# Frames that are tracked together, where a film has more than there is time for: decision 18.
 WINDOW = 120
 SPARSEST = 3  # every third frame at most: the next has to show the same points
 ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
@@ -83,11 +82,9 @@ class Adapted:
     def __str__(self) -> str:
         """What came out, for the screen."""
         whose = "adapted weights" if self.kept == "adapted" else f"the weights of {self.start}"
-        out, film = shlex.quote(self.out), shlex.quote(self.source)
-        return (
-            f"camera: {self.camera}\n{whose}: {self.why}\n"
-            f"look at {Path(self.out) / PICTURE}\nnext: ssmde predict {out} {film} depth"
-        )
+        following = f"next: ssmde predict {shlex.join([self.out, self.source])} depth"
+        look = f"look at {Path(self.out) / PICTURE}"
+        return f"camera: {self.camera}\n{whose}: {self.why}\n{look}\n{following}"
 
 
 def adapt(
@@ -135,8 +132,9 @@ def adapt(
     """
     if not (minutes > 0 and math.isfinite(minutes)):
         raise ValueError(f"minutes must be above 0, got {minutes}")
-    weights = find_weights(start)
-    sources = _sources(source)
+    weights, sources = find_weights(start), [source]
+    if any((source / name).is_file() for name in ("train.txt", "val.txt")):  # of scene folders
+        sources = [scene.images[0].parent for scene in read_scenes(source, "train")]
     widest = max(one.size()[1] for one in find_sources(sources))
     mark = mark_of(
         sources=[identity(one) for one in sources], start=identity(weights),
@@ -180,10 +178,9 @@ def adapt(
     try:
         frames, held_out = _correct(scenes, trusted, work / "learn"), find_held_out(trusted)
     except ValueError:
-        if not any(doubts):
+        if not (reason := next(filter(None, doubts), "")):
             raise
         held_out = all_frames(scenes)
-        reason = next(doubt for doubt in doubts if doubt)
         found = replace(found, why=f"the camera's motion cannot be trusted: {reason}")
     else:
         with stage("train"):
@@ -220,13 +217,6 @@ STAGES = {
     "train": "the network learns from the corrected labels",
     "check": "does it agree with points of frames it did not learn from?",
 }
-
-
-def _sources(source: Path) -> list[Path]:
-    """A film or a folder of images as it is; of a folder of scene folders, these."""
-    if source.is_dir() and any((source / f"{part}.txt").is_file() for part in ("train", "val")):
-        return [scene.images[0].parent for scene in read_scenes(source, "train")]
-    return [source]
 
 
 def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
@@ -284,16 +274,12 @@ def _track(scenes: Sequence[Path], seed: int, show_progress: bool) -> str:
 
 
 def _correct(scenes: Sequence[Path], trusted: Sequence[Path], root: Path) -> int:
-    """Scene folders to learn from, of all frames but the held-out; how many frames they have.
-
-    Frames whose motion cannot be trusted keep the labels as they are: what moves is often seen in
-    these alone, and a network that learns from others only forgets it. `ValueError` if too few
-    frames have corrected labels.
-    """
+    """Scene folders to learn from, of all frames but the held-out; how many frames they have."""
     names, corrected = list[str](), 0
     for scene in scenes:
         target = root / scene.name
         if not target.exists():
+            # Where motion cannot be trusted labels stay: what moves is often seen there alone.
             write_corrected(scene, target, until=1 - HELD_OUT, uncorrected=scene not in trusted)
         if target.exists():
             names.append(scene.name)
@@ -316,8 +302,9 @@ def _training(
     (film, *_) = read_scenes(work / "learn", "train")
     size = load(weights, device="cpu").size_for(film.image_size)
     preset = AFFINE_INDOOR
-    data = replace(preset.data, root=work / "learn", image_size=size, zoom=1.5, color_jitter=0.5,
-                   workers=0)  # fmt: skip
+    data = replace(
+        preset.data, root=work / "learn", image_size=size, zoom=1.5, color_jitter=0.5, workers=0
+    )
     clock = replace(
         preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE, warmup_steps=10,
         average=0.98, encoder_lr_multiplier=ENCODER_RATE, seed=seed, accelerator=device,

@@ -6,7 +6,6 @@ work of a lost worker is done once more, without the frames that have their labe
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -48,8 +47,7 @@ class Piece(NamedTuple):
     frames: list[int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelResult:
+class LabelResult(NamedTuple):
     """What became of a data set; as text, counts on one line."""
 
     info: LabelInfo  # what its labels are
@@ -132,17 +130,19 @@ def label(
     else:
         results = ((piece, _label_piece(opened, piece)) for piece in pieces)
     missing, skipped = sum(len(frames) for _, frames in todo), list[str]()
-    with bars(show=show_progress) as progress:
-        task = progress.add_task("labeling", total=missing)
-        for piece, reasons in results:
-            skipped += reasons
-            progress.update(task, description=piece.scene.name, advance=len(piece.frames))
-    for scene in scenes:
-        drop_empty_labels(label_folder(scene))
+    try:
+        with bars(show=show_progress) as progress:
+            task = progress.add_task("labeling", total=missing)
+            for piece, reasons in results:
+                skipped += reasons
+                progress.update(task, description=piece.scene.name, advance=len(piece.frames))
+    finally:
+        for scene in scenes:
+            drop_empty_labels(label_folder(scene))
     written, present = missing - len(skipped), sum(map(len, scenes)) - missing
     if written + present == 0:
         raise ValueError("not one frame could be labeled: " + "; ".join(skipped[:5]))
-    return LabelResult(info=opened.info, written=written, present=present, skipped=tuple(skipped))
+    return LabelResult(opened.info, written, present, tuple(skipped))
 
 
 def label_folder(scene: FrameSequence) -> Path:
@@ -156,10 +156,9 @@ def label_on_ray(
     """Label all pieces on a Ray cluster; for each that is done, why frames of it got no label."""
 
     def lost(piece: Piece, tries: int) -> str:
-        return (
-            f"scene '{piece.scene.name}': a worker was lost {tries} times over frames "
-            f"{piece.frames[0]} to {piece.frames[-1]}; the labels written so far are kept"
-        )
+        frames = f"frames {piece.frames[0]} to {piece.frames[-1]}"
+        what = f"scene '{piece.scene.name}': a worker was lost {tries} times over {frames}"
+        return f"{what}; the labels written so far are kept"
 
     return work_on_ray(open_tool, _label_piece, pieces, gpu=gpu, lost=lost)
 
@@ -210,9 +209,9 @@ def write_corrected(
 ) -> int:
     """Write a scene of the frames that see enough tracked points, corrected labels as its depth.
 
-    It appears whole or not at all. Returns the number of its frames; without any there is no
-    folder. Frames are taken from the first on, up to the share `until` of them. With `uncorrected`
-    no points are asked: every labeled frame, its label in units of its own median.
+    It appears whole or not at all; returned is the number of its frames. They are the first ones,
+    up to the share `until`. With `uncorrected` no points are asked: every labeled frame, its label
+    in units of its own median.
     """
     scene = read_scene(scene_folder)
     if scene.pseudo_depth is None:

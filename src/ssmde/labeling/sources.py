@@ -24,7 +24,7 @@ from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import find_weights, licence_of, load
 from ssmde.inference.predict import network_mark
 from ssmde.models.foreign import is_foreign
-from ssmde.models.hub import HUB_PREFIX, from_hub, hub_in_reach
+from ssmde.models.hub import HUB_PREFIX, from_hub
 from ssmde.outputs import digest_of
 from ssmde.weights import is_released
 
@@ -33,7 +33,6 @@ Maps = Sequence[Float32[np.ndarray, "_ _"]]
 
 KNOWN_LICENCE = "apache-2.0"  # of the models of the hub that have a name of their own here
 METRIC = ("zoedepth", "depth_pro", "glpn")  # kinds of network that give metres
-PATIENCE = 10.0  # seconds to wait for a licence
 LERES_PAGE = "https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
 LERES_LICENCE = (
     "that of your checkpoint; the released LeReS weights: Adobe Research, non-commercial research "
@@ -41,6 +40,7 @@ LERES_LICENCE = (
 )
 OWN_LICENCE = "that of your own weights, trained with ssmde"
 UNKNOWN_LICENCE = "unknown: ask where the files come from"
+HUB_LICENCE = "that of its model card: see https://huggingface.co/{}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,10 +60,9 @@ class Source:
     """One source, ready to label."""
 
     info: LabelInfo  # what its labels are
-    label: Callable[[list[Any]], Maps]
-    """The maps of what `read` returned for some frames of one scene."""
+    label: Callable[[list[Any]], Maps]  # of what `read` returned for some frames of one scene
+    # What is needed of one frame, by default its pixels; an `ImageError` says why not.
     read: Callable[[FrameSequence, int], Any] = lambda scene, index: read_image(scene.images[index])
-    """What is needed of one frame, by default its pixels; an `ImageError` says why not."""
     folder: Path | None = None  # it reads labels from, if it does
 
 
@@ -127,7 +126,7 @@ def open_hub(request: LabelRequest, known: str = "") -> Source:
     info = LabelInfo(
         source=f"hf:{name}", version=getattr(network.config, "_commit_hash", None) or "",
         kind=kind, affine=affine, network_size=request.size,
-        licence=find_licence(name, KNOWN_LICENCE if known else None),
+        licence=KNOWN_LICENCE if known else HUB_LICENCE.format(name),
     )  # fmt: skip
     return Source(info=info, label=label)
 
@@ -147,32 +146,11 @@ def _what_it_gives(name: str, config: Any, given: Kind | None) -> tuple[Kind, bo
     return kind, not metric
 
 
-def find_licence(name: str, known: str | None = None) -> str:
-    """Licence on the model card; where that cannot be reached, the one known here."""
-    page = f"https://huggingface.co/{name}"
-    unknown = known or f"unknown: see {page}"
-    if Path(name).is_dir():
-        return f"unknown: see where {name} comes from"
-    if not hub_in_reach():
-        return unknown
-    import huggingface_hub
-
-    try:
-        card = huggingface_hub.model_info(name, timeout=PATIENCE).card_data
-    except Exception:  # the errors of the HTTP client below the hub change with its version
-        return unknown
-    licence = card.get("license") if card else None
-    if card and licence == "other":
-        return f"{card.get('license_name') or 'a licence of its own'}: see {page}"
-    return str(licence or unknown)
-
-
 def _fetch(load_from: Callable[..., Any], name: str, **options: Any) -> Any:
     """What a loader of the hub returns, or one clear line."""
     try:
         return from_hub(load_from, name, **options)
-    # Not only OSError: the errors of the HTTP client below the hub change with its version.
-    except Exception as error:
+    except Exception as error:  # the errors of the HTTP client below change with its version
         raise ConnectionError(
             f"cannot open the model {name} of https://huggingface.co "
             f"({type(error).__name__}: {first_line(error)}). Is the name right, and the internet "
@@ -215,15 +193,15 @@ def open_own(request: LabelRequest) -> Source:
     named = is_released(name) or name.startswith(HUB_PREFIX)
     foreign = not named and is_foreign(Path(name))
     place = (Path(name) if foreign else find_weights(name)).resolve()
+    other = UNKNOWN_LICENCE if foreign else OWN_LICENCE
     if name.startswith(HUB_PREFIX):
-        licence = find_licence(name.removeprefix(HUB_PREFIX))
-    else:
-        licence = licence_of(predictor) or (UNKNOWN_LICENCE if foreign else OWN_LICENCE)
+        other = HUB_LICENCE.format(name.removeprefix(HUB_PREFIX))
     info = LabelInfo(
         # A path has the same name from whatever folder the command is run.
         source=f"ssmde:{name}" if named else f"ssmde:{place.parent.name}/{place.name}",
         version=_checksum(place) if place.suffix == ".safetensors" else network_mark(predictor),
-        kind="depth", affine=False, licence=licence, network_size=predictor.image_size,
+        kind="depth", affine=False, network_size=predictor.image_size,
+        licence=licence_of(predictor) or other,
     )  # fmt: skip
     return Source(info=info, label=label)
 
@@ -234,10 +212,7 @@ def _checksum(file: Path) -> str:
 
 
 def open_folder(request: LabelRequest) -> Source:
-    """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene; 0 is no value.
-
-    A unit they may have is not known here, so they count as affine.
-    """
+    """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene; 0 is no value."""
     home = Path(request.argument)
     if not home.is_dir():
         raise FileNotFoundError(f"{home}: no such folder of labels")
@@ -252,17 +227,17 @@ def open_folder(request: LabelRequest) -> Source:
     of_depth = request.kind == "depth"
 
     def read(scene: FrameSequence, index: int) -> Float32[np.ndarray, "h w"]:
-        folder = home if absent else home / scene.name
-        stem = scene.images[index].stem
-        files = [folder / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
+        name = (home if absent else home / scene.name) / scene.images[index].stem
+        files = [name.with_name(f"{name.name}{suffix}") for suffix in DEPTH_SUFFIXES]
         file = next((file for file in files if file.is_file()), None)
         if file is None:
-            raise ImageError(f"{folder / stem}: no such label ({', '.join(DEPTH_SUFFIXES)})")
+            raise ImageError(f"{name}: no such label ({', '.join(DEPTH_SUFFIXES)})")
         values = read_map(file, 1, image_size=scene.image_size, full_is_none=of_depth)
         return np.where(values > 0, values, np.float32(np.nan))
 
-    source = f"folder:{request.argument}"
-    info = LabelInfo(source=source, kind=request.kind, affine=True, licence=UNKNOWN_LICENCE)
+    info = LabelInfo(  # a unit they may have is not known here
+        source=f"folder:{request.argument}", kind=request.kind, affine=True, licence=UNKNOWN_LICENCE
+    )
     return Source(info=info, label=list, read=read, folder=home)
 
 

@@ -21,8 +21,15 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
 from ssmde.io import write_json
 from ssmde.outputs import check_own, recorded, sweep
-from ssmde.tracking.camera import FoundCamera, find_camera, keep_camera
-from ssmde.tracking.colmap import Part, Piece, find_parts, load_colmap
+from ssmde.tracking.colmap import (
+    FoundCamera,
+    Part,
+    Piece,
+    find_camera,
+    find_parts,
+    keep_camera,
+    load_colmap,
+)  # fmt: skip
 from ssmde.tracking.reliability import explained_shares, find_standing, trusted_frames
 
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
@@ -47,18 +54,20 @@ class Tracked:
     camera: FoundCamera | None = None  # if it was unknown and is found
 
     def __str__(self) -> str:
-        camera = f"{self.scene}: camera found: {self.camera}\n" if self.camera else ""
-        standing = f", the camera stands in {self.standing}" if self.standing else ""
         explained = f", {self.explained:.0%} of matches explained" if self.explained >= 0 else ""
-        doubt = (
-            f"\n{self.scene}: {counted(self.doubtful, 'frame')} left out: the motion found there "
-            "cannot be trusted; a pose network may learn it, without --data.poses tracked"
-        )
-        motion = (
-            f"{self.scene}: motion of {self.found} of {counted(self.frames, 'frame')} in "
+        standing = f", the camera stands in {self.standing}" if self.standing else ""
+        lines = [
+            f"motion of {self.found} of {counted(self.frames, 'frame')} in "
             f"{counted(self.parts, 'part')}, {self.error:.2f} pixels off{explained}{standing}"
-        )
-        return camera + motion + (doubt if self.doubtful else "")
+        ]
+        if self.camera:
+            lines.insert(0, f"camera found: {self.camera}")
+        if self.doubtful:
+            lines.append(
+                f"{counted(self.doubtful, 'frame')} left out: the motion found there cannot be "
+                "trusted; a pose network may learn it, without --data.poses tracked"
+            )
+        return "\n".join(f"{self.scene}: {line}" for line in lines)
 
 
 class TrackedScenes(list[Tracked]):
@@ -82,10 +91,7 @@ def track(
     whose depth labels are fitted, and tracked.json, how far the motion can be trusted. Frames in
     which it cannot, or in which the camera stands, are left out. Hand-held video, which is mostly
     rotation, needs it. Scenes that have the file are left alone. A scene without cam.txt gets one,
-    if its video tells the focal length.
-
-    The unit of a part's poses is the median depth of its points over its frames, so a network that
-    starts at depth 1 starts right.
+    if its video tells the focal length. The unit of poses is the median depth of the points.
 
     Example:
       ssmde track data
@@ -144,9 +150,8 @@ def track(
                 continue
             doubts.append(
                 f"scene '{scene.name}': its camera is unknown, and the video does not tell it: "
-                f"{found}; give the field of view to `ssmde prepare`, --hfov-degrees 65 for the "
-                "main camera of many phones, or write the 3 x 3 matrix in pixels of its images to "
-                f"{scene.images[0].parent / 'cam.txt'}"
+                f"{found}; give the field of view to `ssmde prepare`, --hfov-degrees 65 for many "
+                f"phones, or write its 3 x 3 matrix to {scene.images[0].parent / 'cam.txt'}"
             )
     if doubts:
         raise ValueError("\n".join(doubts))

@@ -22,6 +22,10 @@ from ssmde.types import Batch, StepOutput, collate
 FORGETTING = 9  # the average keeps n / (n + 9) in step n while that is below its share
 LARGEST_GRADIENT = 1.0  # norm to which it is clipped
 EMPTY_STEPS = 5  # in a row that teach nothing, after which the run stops
+LOOK = (
+    "Weights are those of the step before. Look at these frames and their intrinsics, or lower "
+    "train.learning_rate."
+)
 MAIN_TERMS = ("photometric", "motion")  # without which nothing is learned from views
 
 
@@ -127,8 +131,7 @@ class TrainingModule(pl.LightningModule):
 
     def __init__(self, method: nn.Module, train: TrainConfig) -> None:
         super().__init__()
-        # 10 to 15 % faster on a CPU too; see benchmarks/results.md
-        layout: Any = {"memory_format": torch.channels_last}
+        layout: Any = {"memory_format": torch.channels_last}  # 10 to 15 % faster on a CPU too
         method = method.to(**layout)
         self.averaged: Average | None = None
         if train.average > 0:
@@ -145,10 +148,8 @@ class TrainingModule(pl.LightningModule):
         if not torch.isfinite(out.loss):
             guilty = [f"{name} = {float(t)}" for name, t in out.terms.items() if not t.isfinite()]
             raise TrainingError(
-                f"the loss is {float(out.loss.detach())} at step {self.global_step + 1}: "
-                f"{', '.join(guilty) or 'every term is finite, their sum is not'}; frames "
-                f"{', '.join(self.frames)}. Weights are those of the step before. Look at these "
-                "frames and their intrinsics, or lower train.learning_rate."
+                f"the loss is {float(out.loss.detach())} {self._here()}: "
+                f"{', '.join(guilty) or 'every term is finite, their sum is not'}. {LOOK}"
             )
         self._check_not_empty(out)
         self._check_labels(batch.gt_depth if batch.pseudo_depth is None else batch.pseudo_depth)
@@ -178,10 +179,8 @@ class TrainingModule(pl.LightningModule):
         """Clip the norm of the gradient; a gradient that is not finite ends the run."""
         norm = nn.utils.clip_grad_norm_(self.parameters(), LARGEST_GRADIENT)
         if not torch.isfinite(norm):
-            raise TrainingError(
-                f"the gradient is {norm.item()} {self._here()}; the losses are finite. Weights are "
-                "those of the step before. Look at these frames, or lower train.learning_rate."
-            )
+            words = f"the gradient is {norm.item()} {self._here()}; the losses are finite"
+            raise TrainingError(f"{words}. {LOOK}")
 
     def configure_optimizers(self) -> Any:
         """Adam, with a rate of its own for the pose network, and the schedule of all."""
@@ -204,10 +203,8 @@ class TrainingModule(pl.LightningModule):
 
     def _everywhere(self, here: bool) -> bool:
         """Whether it is so in all processes: one image may lack what its batch has."""
-        trainer = self.trainer
-        if trainer.world_size == 1:
-            return here
-        return trainer.strategy.reduce_boolean_decision(here, all=True)
+        several, strategy = self.trainer.world_size > 1, self.trainer.strategy
+        return strategy.reduce_boolean_decision(here, all=True) if several else here
 
     def _warn(self, text: str) -> None:
         if self.trainer.is_global_zero:
@@ -224,14 +221,14 @@ class TrainingModule(pl.LightningModule):
         elif empty or not out.loss.any():
             reason = f"no pixel counts for {' and '.join(empty) or 'any term'}"
         self.empty_steps = self.empty_steps + 1 if self._everywhere(bool(reason)) else 0
-        what = f"{reason} {self._here()}"
         if self.empty_steps >= EMPTY_STEPS:
             raise TrainingError(
-                f"{what}, the {EMPTY_STEPS}th time in a row: nothing is learnt. Take a smaller "
-                "train.learning_rate and start again; `ssmde doctor` says if it is the data."
+                f"{reason} {self._here()}, the {EMPTY_STEPS}th time in a row: nothing is learnt. "
+                "Take a smaller train.learning_rate and start again; `ssmde doctor` says if it is "
+                "the data."
             )
         if self.empty_steps == 1:
-            self._warn(f"{what}: this step teaches nothing")
+            self._warn(f"{reason} {self._here()}: this step teaches nothing")
 
     def _check_labels(self, labels: Tensor | None) -> None:
         """Warn, once, of a step whose labels have no value: their terms are a mean over nothing."""
@@ -239,7 +236,4 @@ class TrainingModule(pl.LightningModule):
             return
         self.said_of_labels = self._everywhere(not (labels > 0).any())
         if self.said_of_labels:
-            self._warn(
-                f"the labels of frames {', '.join(self.frames)} have no value at step "
-                f"{self.global_step + 1}: they teach nothing; `ssmde doctor` looks at all labels"
-            )
+            self._warn(f"the labels have no value {self._here()}: `ssmde doctor` looks at them")
