@@ -88,17 +88,10 @@ class Adapted:
 
 
 def adapt(
-    source: Path,
-    out: Path,
-    *,
-    start: str | Path = DEFAULT_WEIGHTS,
-    minutes: int | float = 10.0,
-    hfov_degrees: int | float | None = None,
-    seed: int = 0,
-    device: Device = "auto",
-    overwrite: bool = False,
-    show_progress: bool = True,
-) -> Adapted:
+    source: Path, out: Path, *, start: str | Path = DEFAULT_WEIGHTS, minutes: int | float = 10.0,
+    hfov_degrees: int | float | None = None, seed: int = 0, device: Device = "auto",
+    overwrite: bool = False, show_progress: bool = True,
+) -> Adapted:  # fmt: skip
     """Make a network better at the place that your own film shows, from the film alone.
 
     It labels the frames itself, points whose depth the camera's motion tells correct the labels,

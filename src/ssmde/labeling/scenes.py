@@ -60,19 +60,11 @@ class LabelResult(NamedTuple):
 
 
 def label(
-    data: Path,
-    *,
-    source: str = "depth-anything-v2",
-    kind: Kind | None = None,
-    batch_size: int = 8,
-    size: tuple[int, int] | None = None,
-    split: Split = "train",
-    overwrite: bool = False,
-    device: Device = "auto",
-    engine: Literal["local", "ray"] = "local",
-    trust: bool = False,
+    data: Path, *, source: str = "depth-anything-v2", kind: Kind | None = None, batch_size: int = 8,
+    size: tuple[int, int] | None = None, split: Split = "train", overwrite: bool = False,
+    device: Device = "auto", engine: Literal["local", "ray"] = "local", trust: bool = False,
     show_progress: bool = True,
-) -> LabelResult:
+) -> LabelResult:  # fmt: skip
     """Write pseudo-depth for every frame, by a network or from files.
 
     Each scene folder gets pseudo_depth/FRAME.png and label.json. A stopped run goes on; a source

@@ -44,14 +44,9 @@ the other one is not given; true where a pixel lies in front of the other camera
 
 
 def compare(
-    view: RGB,
-    other: RGB,
-    depth: Map,
-    T_other_view: Motion,
-    intrinsics: Intrinsics,
-    *,
+    view: RGB, other: RGB, depth: Map, T_other_view: Motion, intrinsics: Intrinsics, *,
     other_depth: Map | None = None,
-) -> Comparison:
+) -> Comparison:  # fmt: skip
     """Rebuild `view` from `other`, and compare images and depths; `depth` is that of `view`."""
     found = reproject(depth, T_other_view, intrinsics)
     readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
@@ -76,14 +71,10 @@ def join_sources(maps: Comparison, sources: int) -> Comparison:
 
 
 def least_error(
-    view: Float[Tensor, "1 3 h w"],
-    others: Float[Tensor, "n 3 h w"],
-    depth: Float[Tensor, "1 1 h w"],
-    T_other_view: Float[Tensor, "n 4 4"],
-    intrinsics: Float[Tensor, "1 3 3"],
-    *,
-    shares: tuple[float, ...] = DEPTH_SHARES,
-) -> Float[Tensor, "1 1 h w"]:
+    view: Float[Tensor, "1 3 h w"], others: Float[Tensor, "n 3 h w"],
+    depth: Float[Tensor, "1 1 h w"], T_other_view: Float[Tensor, "n 4 4"],
+    intrinsics: Float[Tensor, "1 3 3"], *, shares: tuple[float, ...] = DEPTH_SHARES,
+) -> Float[Tensor, "1 1 h w"]:  # fmt: skip
     """Photometric error of the view by the best of the others, in [0, 1]; 0 where few see it.
 
     A static pixel looks alike in at least one view where nothing stands before it, at its depth or,
@@ -121,14 +112,9 @@ class SelfSupervised(nn.Module):
     """
 
     def __init__(
-        self,
-        depth_net: DepthNet,
-        pose_net: nn.Module,
-        loss: LossConfig,
-        pseudo_depth: PseudoDepthConfig | None = None,
-        *,
-        normalize: bool = True,
-    ) -> None:
+        self, depth_net: DepthNet, pose_net: nn.Module, loss: LossConfig,
+        pseudo_depth: PseudoDepthConfig | None = None, *, normalize: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         # Normalized: where the motion is the pose network's own, depths of a snippet are divided by
         # their mean disparity (Wang et al., CVPR 2018, https://arxiv.org/abs/1712.00175): the loss
@@ -139,16 +125,11 @@ class SelfSupervised(nn.Module):
         self.pseudo_depth = pseudo_depth if pseudo_depth and pseudo_depth.wanted else None
 
     def learn_from_views(
-        self,
-        batch: Batch,
-        predicted_depth: list[Float[Tensor, "b v 1 h w"]],
-        predicted_pose: Float[Tensor, "b s 4 4"],
-        *,
-        left_out: Mask | None = None,
-        identity_error: Float[Tensor, "b s h w"] | None = None,
-        label_weight: float = 1.0,
+        self, batch: Batch, predicted_depth: list[Float[Tensor, "b v 1 h w"]],
+        predicted_pose: Float[Tensor, "b s 4 4"], *, left_out: Mask | None = None,
+        identity_error: Float[Tensor, "b s h w"] | None = None, label_weight: float = 1.0,
         static_labels: bool = False,
-    ) -> tuple[dict[str, Scalar], dict[str, Map], Scalar]:
+    ) -> tuple[dict[str, Scalar], dict[str, Map], Scalar]:  # fmt: skip
         """Weighted terms of a batch, maps for pictures, and the share of pixels a source sees.
 
         Poses that came with the batch take the place of the predicted ones, and the pose network
@@ -250,13 +231,9 @@ class SelfSupervised(nn.Module):
         return error.unflatten(0, pairs).squeeze(2)
 
     def _terms_at_one_scale(
-        self,
-        batch: Batch,
-        depths: Float[Tensor, "b v 1 h w"],
-        T_src_tgt: Float[Tensor, "b s 4 4"],
-        identity_error: Float[Tensor, "b s h w"],
-        left_out: Mask | None,
-    ) -> tuple[dict[str, Scalar], dict[str, Map], Comparison]:
+        self, batch: Batch, depths: Float[Tensor, "b v 1 h w"], T_src_tgt: Float[Tensor, "b s 4 4"],
+        identity_error: Float[Tensor, "b s h w"], left_out: Mask | None,
+    ) -> tuple[dict[str, Scalar], dict[str, Map], Comparison]:  # fmt: skip
         """Weighted terms and maps of the target for one scale of the decoder, and its pairs."""
         w, depth, count = self.weights, depths[:, 0], batch.sources.shape[1]
         # All (target, source) pairs become one batch.
@@ -308,13 +285,9 @@ class SelfSupervised(nn.Module):
 
 
 def label_terms(
-    config: PseudoDepthConfig,
-    batch: Batch,
-    depth: Map,
-    reliability: Map,
-    seen: Mask,
+    config: PseudoDepthConfig, batch: Batch, depth: Map, reliability: Map, seen: Mask,
     static: Map | None,
-) -> dict[str, Scalar]:
+) -> dict[str, Scalar]:  # fmt: skip
     """Weighted terms of pseudo-depth; `static` is a weight of each pixel, without it all."""
     label = batch.pseudo_depth
     if label is None:

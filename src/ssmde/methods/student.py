@@ -78,12 +78,9 @@ class Student(SelfSupervised):
     """The self-supervised core, and the teacher's depth where the mask filter lets it through."""
 
     def __init__(
-        self,
-        networks: SelfSupervised,
-        teacher: TeacherNetworks,
-        student: StudentConfig,
+        self, networks: SelfSupervised, teacher: TeacherNetworks, student: StudentConfig,
         pseudo_depth: PseudoDepthConfig | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """`networks` are the student's own, with the weights of its self-supervised terms."""
         super().__init__(
             networks.depth_net, networks.pose_net, networks.weights,

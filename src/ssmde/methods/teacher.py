@@ -49,13 +49,9 @@ class Teacher(SelfSupervised):
         return StepOutput.of(terms, seen=seen, maps=maps)
 
     def _warm_up(
-        self,
-        batch: Batch,
-        images: Float[Tensor, "b n 3 h w"],
-        T_src_tgt: Float[Tensor, "b s 4 4"],
-        *,
-        turn_only: bool,
-    ) -> StepOutput:
+        self, batch: Batch, images: Float[Tensor, "b n 3 h w"], T_src_tgt: Float[Tensor, "b s 4 4"],
+        *, turn_only: bool,
+    ) -> StepOutput:  # fmt: skip
         """Rotation alone while the depth network rests, or all motion before an upright plane."""
         target, intrinsics = (
             m.repeat_interleave(batch.sources.shape[1], 0) for m in (batch.target, batch.intrinsics)
@@ -92,14 +88,9 @@ def upright_depth(like: Float[Tensor, "b c h w"]) -> Map:
 
 
 def motion_error(
-    target: RGB,
-    source: RGB,
-    depth: Map,
-    T_src_tgt: Motion,
-    intrinsics: Intrinsics,
-    *,
+    target: RGB, source: RGB, depth: Map, T_src_tgt: Motion, intrinsics: Intrinsics, *,
     blurs: tuple[int, ...],
-) -> Scalar:
+) -> Scalar:  # fmt: skip
     """Photometric error, in [0, 1], of the target rebuilt from the source: mean over its pixels.
 
     And over sizes: the images shrink by each of the factors `blurs`.
