@@ -38,15 +38,12 @@ def run(tmp_path, monkeypatch):
     info = LabelInfo(source="test", kind="depth", affine=True, licence="none")
     write_labels(scene / "pseudo_depth", info, depth)
     return Config(
-        name="both",
-        output=tmp_path / "runs",
-        method="both",
+        name="both", output=tmp_path / "runs", method="both",
         data=DataConfig(root=tmp_path / "data", image_size=(32, 64), workers=0, poses="file"),
-        model=ModelConfig(encoder="resnet18_half"),
-        pseudo_depth=PseudoDepthConfig(structure=0.1),
+        model=ModelConfig(encoder="resnet18_half"), pseudo_depth=PseudoDepthConfig(structure=0.1),
         student=StudentConfig(steps=1, learning_rate=3e-5),
         train=TrainConfig(steps=2, batch_size=1, validate_every=5, threads=1, accelerator="cpu"),
-    )
+    )  # fmt: skip
 
 
 def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monkeypatch):

@@ -36,12 +36,6 @@ def find_doubt(scene: Path) -> str:
     return doubt_about_points(scene)
 
 
-def all_frames(scenes: Sequence[Path]) -> HeldOut:
-    """Every frame, without points."""
-    nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
-    return [(image, *nothing) for folder in scenes for image in read_scene(folder).images]
-
-
 def find_held_out(scenes: Sequence[Path]) -> HeldOut:
     """The end of every window, which nothing was learned from, if a frame of it sees points."""
     found: HeldOut = []

@@ -22,7 +22,6 @@ import numpy as np
 
 from ssmde.adaptation.check import (
     HELD_OUT,
-    all_frames,
     draw_comparison,
     find_doubt,
     find_held_out,
@@ -173,7 +172,8 @@ def adapt(
     except ValueError:
         if not (reason := next(filter(None, doubts), "")):
             raise
-        held_out = all_frames(scenes)
+        none = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)  # points
+        held_out = [(image, *none) for scene in scenes for image in read_scene(scene).images]
         found = replace(found, why=f"the camera's motion cannot be trusted: {reason}")
     else:
         with stage("train"):

@@ -220,11 +220,8 @@ def _return_error(
 
 
 def depth_reliability(evidence: Evidence) -> Map:
-    """Trust of the best source in the depth, in [0, 1]; 0 where none sees the pixel.
-
-    max_s V exp(-e_d / sigma) exp(-e_px^2 / 2). The best and not the mean: what one neighbor in
-    time cannot see is usually in sight of the other.
-    """
+    """max_s V exp(-e_d / sigma) exp(-e_px^2 / 2), in [0, 1]; 0 where none sees the pixel."""
+    # The best and not the mean: what one neighbor cannot see is usually in sight of the other.
     depth_part = torch.exp(-evidence.depth_difference.abs() / SIGMA_DEPTH)
     way_part = torch.exp(-0.5 * (evidence.return_error / RETURN_SCALE).square())
     return (depth_part * way_part * evidence.visible).amax(1, keepdim=True)
@@ -261,8 +258,7 @@ def motion_candidates(evidence: Evidence, ratio: Map, threshold: Scalar) -> Mask
 def split_regions(candidates: Mask, agree: Mask) -> tuple[Mask, Mask]:
     """The static and the dynamic region, from pixels that agree and that seem to move, less specks.
 
-    Motion: what is left after erosion by 3 x 3, grown by 7 x 7. Agreement: only where most of the
-    5 x 5 pixels around agree too. Pixels outside the image have no say in either.
+    Agreement counts where most of the 5 x 5 pixels around agree too, as far as they are inside.
     """
     dynamic = dilate(erode(candidates, ERODE), DILATE)
     share = F.avg_pool2d(agree.float(), MAJORITY, 1, MAJORITY // 2, count_include_pad=False)
@@ -278,10 +274,7 @@ def masked_quantile(
 
 
 def drop_lowest(weight: Map, region: Mask, share: float) -> Map:
-    """The weight with the lowest values of the region set to 0, image by image.
-
-    Values equal to the quantile stay: where all are the same, none is the lowest.
-    """
+    """The weight with the lowest values of the region set to 0, image by image; equal ones stay."""
     limit = MAX_SAMPLES * weight.shape[0]
     values, chosen = thin(weight, limit).flatten(1), thin(region, limit).flatten(1)
     lowest = masked_quantile(values, chosen, share)[:, None, None, None]

@@ -101,14 +101,11 @@ class SelfSupervised(nn.Module):
     """Depth network and pose network, and what they learn from neighboring views and labels.
 
     The photometric core of Monodepth2 (https://arxiv.org/abs/1806.01260) and the geometry
-    consistency of SC-Depth (https://arxiv.org/abs/1908.10553), each term behind its weight in
-    `LossConfig`. The target-from-source maps are reduced over the sources on the target's grid; the
-    source-from-target maps are averaged on their own grids.
-
-    With weights in `PseudoDepthConfig`, shape and order of another network's depth: normals,
-    ranking and relative normals of SC-Depth V3 (Sun et al., TPAMI 2023,
-    https://arxiv.org/abs/2211.03660), and the depth itself. In SS-MDE the labels refine static
-    areas and are forgotten.
+    consistency of SC-Depth (https://arxiv.org/abs/1908.10553), each term behind its weight. The
+    target-from-source maps are reduced over the sources on the target's grid; the
+    source-from-target maps are averaged on their own grids. With weights in `PseudoDepthConfig`,
+    shape and order of another network's depth: normals, ranking and relative normals of SC-Depth V3
+    (Sun et al., TPAMI 2023, https://arxiv.org/abs/2211.03660), and the depth itself.
     """
 
     def __init__(
@@ -182,10 +179,7 @@ class SelfSupervised(nn.Module):
         return terms, maps, seen.to(reliability).mean()
 
     def photometric_loss(self, batch: Batch) -> Scalar:
-        """The photometric term alone, without labels or teacher: how well the views agree.
-
-        It is nan where hardly a pixel is seen in both views, or none counts: a mean over nothing.
-        """
+        """The photometric term alone: how well views agree; nan where it is a mean over nothing."""
         images = self.network_images(batch)
         depth = self.predict_depth(images, posed=batch.T_src_tgt is not None)
         pose = self.predict_pose(images)
@@ -202,10 +196,7 @@ class SelfSupervised(nn.Module):
     def predict_depth(
         self, images: Float[Tensor, "b n 3 h w"], *, posed: bool
     ) -> list[Float[Tensor, "b v 1 h w"]]:
-        """Full-size depth for each scale; of all views where a term needs them.
-
-        `posed`: the motion of the images is known, and its unit is that of the depth.
-        """
+        """Full-size depth for each scale; of all views where a term needs them."""
         views = images if self.weights.geometry > 0 else images[:, :1]
         size, depths = images.shape[-2:], list[Tensor]()
         for depth in self.depth_net.pyramid(views.flatten(0, 1)):

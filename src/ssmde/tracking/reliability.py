@@ -1,8 +1,7 @@
 """Can tracked motion be trusted? By matches of frames far apart, and by the depth of a network.
 
 A reconstruction explains the points that it kept. Where cars ahead drive as fast as the camera it
-may keep theirs, turn the camera until some of the street fits as well, and drop the rest: parallax,
-reprojection error and the agreement of independent halves of the frames all stay good. So all
+may keep theirs, turn the camera until some of the street fits as well, and drop the rest. So all
 verified matches are asked, kept or not: does the other frame see them on their epipolar line?
 Figures: `docs/experiments.md`, "Motion that can be trusted".
 """
@@ -50,10 +49,7 @@ def find_standing(pairs: Sequence[Pair], frames: int, focal: float) -> Bool[np.n
 def explained_shares(
     T_world_cam: Float64[np.ndarray, "n 4 4"], pairs: Sequence[Pair], focal: float, longer_side: int
 ) -> Float64[np.ndarray, "n"]:
-    """Share of the matches of each frame that lie on their epipolar lines; nan if none tells.
-
-    Poses are in one world, nan where unknown; focal length and longer side are in pixels.
-    """
+    """Share of the matches of each frame that lie on their epipolar lines; nan if none tells."""
     fit, total = np.zeros(len(T_world_cam)), np.zeros(len(T_world_cam))
     near = max(1.0, NEAR * longer_side) / focal
     for pair in pairs:

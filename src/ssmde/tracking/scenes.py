@@ -199,7 +199,8 @@ def _track_scene(
                 errors.append(error)
     found = Tracked(
         scene=scene.name, frames=len(scene), found=int((parts != NO_PART).sum()),
-        parts=len(errors), error=_median(errors), explained=_median(explained),
+        parts=len(errors), error=float(np.median(errors or [np.nan])),
+        explained=float(np.median(explained or [np.nan])),
         standing=standing, doubtful=doubtful, camera=camera,
     )  # fmt: skip
     figures = {name: getattr(found, name) for name in ("frames", "found", "standing", "doubtful")}
@@ -238,7 +239,3 @@ def _solve(
         solved.append((part, shares[part[0]]))
     piece.advance("motion")
     return solved, int(standing.sum())
-
-
-def _median(values: list[float]) -> float:
-    return float(np.median(values)) if values else float("nan")

@@ -165,12 +165,6 @@ def _changed(kept: Path, config: Config) -> list[str]:
     return sorted(set(differences(read_config(kept), config)) - FREE_ON_RESUME)
 
 
-def sweep_run(folder: Path) -> None:
-    """Remove the parts that a killed run left."""
-    sweep(folder, RUN_FILES.__contains__)
-    sweep(folder / "panels", lambda name: name.endswith(".png"))
-
-
 def is_done(folder: Path, steps: int) -> bool:
     """Whether a run that is to go on has taken its steps already; said in a line."""
     reached = read_checkpoint(folder / "last.ckpt")["global_step"]
@@ -187,7 +181,9 @@ def is_done(folder: Path, steps: int) -> bool:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    """Write what runs; a file that somebody changed stays as it is."""
+    """Remove what a killed run left, and write what runs; a file that somebody changed stays."""
+    sweep(folder, RUN_FILES.__contains__)
+    sweep(folder / "panels", lambda name: name.endswith(".png"))
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / CONFIG_FILE
     if not os.path.lexists(kept) or mark_at(kept) is not None:

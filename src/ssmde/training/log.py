@@ -35,10 +35,7 @@ def read_rows(path: Path) -> list[list[str]]:
 
 
 class RunLog(pl.Callback):
-    """Means of the losses, validation results, broken frames; a bar or plain lines.
-
-    `log.csv` has rows of (step, cpu_seconds, name, value); those after a resumed step are dropped.
-    """
+    """Means of the losses and validation results in log.csv; broken frames; a bar or plain lines."""
 
     def __init__(self, folder: Path, train: TrainConfig) -> None:
         self.curves, self.steps = folder / "log.csv", train.steps
@@ -65,7 +62,7 @@ class RunLog(pl.Callback):
         if not trainer.is_global_zero:
             return
         rows = read_rows(self.curves) if self.curves.exists() else []
-        rows = [row for row in rows if int(row[0]) <= trainer.global_step]
+        rows = [row for row in rows if int(row[0]) <= trainer.global_step]  # of a resumed run
         with whole_file(self.curves) as part, part.open("w", newline="") as file:
             csv.writer(file).writerows([("step", "cpu_seconds", "name", "value"), *rows])
         before = max((float(row[1]) for row in rows), default=0.0)

@@ -45,14 +45,11 @@ CKPT = "last.ckpt"
 RESULTS = (*WEIGHTS, "report.html")
 # Said by Lightning to its users, of no use to ours.
 QUIET_WARNINGS = (
-    ".*does not have many workers.*",
-    ".*GPU available but not used.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    "The dirpath has changed from .*",
-    ".*treespec, LeafSpec.*",
-    ".*in eval mode at the start of training.*",
+    ".*does not have many workers.*", ".*GPU available but not used.*",
+    ".*Checkpoint directory .* exists and is not empty.*", "The dirpath has changed from .*",
+    ".*treespec, LeafSpec.*", ".*in eval mode at the start of training.*",
     ".*have no `validation_step`.*",
-)
+)  # fmt: skip
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -191,7 +188,6 @@ def _train_stage(config: Config, remark: str, *, resume: bool) -> Path:
     save = checkpoints.SaveWhenAsked(folder, stop)
     trainer = _make_trainer(config, folder, [validation, log, save])
     if trainer.is_global_zero:
-        checkpoints.sweep_run(folder)
         checkpoints.write_config(folder, config)  # also of one that goes on: it has new steps
     checkpoint = folder / CKPT if resume else None
     try:

@@ -33,6 +33,7 @@ from ssmde.training.log import RunLog
 NETWORKS = ("depth_net.", "pose_net.")  # what weights are kept of a method
 VALIDATION_FRAMES = 200  # a validation looks at, at most, spread evenly
 BEST = "best.safetensors"
+SHORTEST = 3  # frames: the middle one has a neighbor on either side
 PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pixels
 
 
@@ -59,7 +60,7 @@ class Validation(pl.Callback):
                 f"{root}: no validation scene has measured depth{why}{other}; "
                 "name one in val.txt that has"
             )
-        if not _has_snippet(self._filmed()):
+        if max(map(len, self._filmed())) < SHORTEST:
             # The last tenth of a short video is too short: better those frames than none.
             self.sequences = read_scenes(root, "train")
             self.measured, self.why_not = measured_scenes(self.sequences, protocol)
@@ -70,10 +71,7 @@ class Validation(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with them."""
-        best: Any = state_dict["best"]
-        if isinstance(best, list):  # version 0.1 kept several, with their names
-            best = min((value for value, _ in best), default=math.inf)
-        self.best, self.due = best, bool(state_dict.get("due"))
+        self.best, self.due = state_dict["best"], state_dict["due"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what judges, where that is not the depth that somebody measured."""
@@ -189,10 +187,7 @@ class Validation(pl.Callback):
 def measured_scenes(
     sequences: list[FrameSequence], protocol_name: str
 ) -> tuple[list[FrameSequence], str]:
-    """The scenes an evaluation can measure; none and why, if no pixel of their depth counts.
-
-    A recording may have truth for a part that is not held out, and a map may be empty.
-    """
+    """The scenes an evaluation can measure; none and why, if no pixel of their depth counts."""
     found = [s for s in sequences if frames_with_truth([s], 1)]
     frames = frames_with_truth(found, VALIDATION_FRAMES)
     protocol, fault = find_protocol(protocol_name), ""
@@ -204,16 +199,9 @@ def measured_scenes(
             fault = fault or str(error)
     if not frames:
         return [], ""
-    why = fault or (
-        f"{frames[0].depth} and the others hold nothing between {protocol.min_depth:g} and "
-        f"{protocol.max_depth:g} m"
-    )
+    ends = f"{protocol.min_depth:g} and {protocol.max_depth:g} m"
+    why = fault or f"{frames[0].depth} and the others hold nothing between {ends}"
     return [], f"no held-out depth map has a pixel that counts: {why}"
-
-
-def _has_snippet(sequences: list[FrameSequence]) -> bool:
-    """True if a frame has a neighbor on either side."""
-    return any(len(s) >= 3 for s in sequences)
 
 
 def _data_that_fits(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
@@ -221,11 +209,11 @@ def _data_that_fits(data: DataConfig, sequences: list[FrameSequence]) -> DataCon
     kind = {"tracked": "tracked_poses", "file": "poses"}.get(data.poses)
     if kind and any(getattr(s, kind) is None for s in sequences):
         data = replace(data, poses="none")  # the pose network says the motion
+    longest = max(map(len, sequences))
     fits = any(2 * gap < len(s) for s in sequences for gap in frame_gaps(data, s))
-    if fits or not _has_snippet(sequences):
+    if fits or longest < SHORTEST:
         return data
-    largest = (max(len(s) for s in sequences) - 1) // 2
-    return replace(data, frame_gaps=(largest,), scene_gaps=())
+    return replace(data, frame_gaps=((longest - 1) // 2,), scene_gaps=())
 
 
 def write_weights(
