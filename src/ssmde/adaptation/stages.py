@@ -20,14 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ssmde.adaptation.check import (
-    HELD_OUT,
-    draw_comparison,
-    find_doubt,
-    find_held_out,
-    hand_out,
-    point_error,
-)
+from ssmde.adaptation import check
 from ssmde.config import AffineConfig, Config, read_config
 from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_list, write_scene_info
 from ssmde.data.scene_folder import read_scene, read_scenes
@@ -159,7 +152,7 @@ def adapt(
     with stage("label"):
         label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
               show_progress=show_progress)  # fmt: skip
-        doubts = [find_doubt(scene) for scene in scenes]
+        doubts = [check.find_doubt(scene) for scene in scenes]
         trusted = [scene for scene, doubt in zip(scenes, doubts, strict=True) if not doubt]
     before = after = load(weights, device=choose_device(device))
     found = Adapted(
@@ -168,7 +161,7 @@ def adapt(
     )  # fmt: skip
     chosen = weights
     try:
-        frames, held_out = _correct(scenes, trusted, work / "learn"), find_held_out(trusted)
+        frames, held_out = _correct(scenes, trusted, work / "learn"), check.find_held_out(trusted)
     except ValueError:
         if not (reason := next(filter(None, doubts), "")):
             raise
@@ -185,7 +178,7 @@ def adapt(
                 train(config, resume=(work / config.name / "last.ckpt").is_file())
         with stage("check"):
             after = load(trained, device=choose_device(device))
-            first, last = (point_error(network, held_out) for network in (before, after))
+            first, last = (check.point_error(network, held_out) for network in (before, after))
         better = last < (1 - LEAST_GAIN) * first
         points = f"{first:.3f} before, {last:.3f} after, on {len(held_out)} held-out frames"
         found = replace(
@@ -195,10 +188,10 @@ def adapt(
         )  # fmt: skip
         chosen = trained if better else weights
     with recorded(mark):
-        hand_out(chosen, weights, out / RESULT, before, after, held_out)
+        check.hand_out(chosen, weights, out / RESULT, before, after, held_out)
         title = "after" if found.kept == "adapted" else "after, not kept"
         networks = {"before": before} | ({title: after} if found.steps else {})
-        write_png(out / PICTURE, draw_comparison(networks, held_out))
+        write_png(out / PICTURE, check.draw_comparison(networks, held_out))
         write_json(out / REPORT, asdict(found))
     return found
 
@@ -273,7 +266,9 @@ def _correct(scenes: Sequence[Path], trusted: Sequence[Path], root: Path) -> int
         target = root / scene.name
         if not target.exists():
             # Where motion cannot be trusted labels stay: what moves is often seen there alone.
-            write_corrected(scene, target, until=1 - HELD_OUT, uncorrected=scene not in trusted)
+            write_corrected(
+                scene, target, until=1 - check.HELD_OUT, uncorrected=scene not in trusted
+            )
         if target.exists():
             names.append(scene.name)
             corrected += len(read_scene(target)) if scene in trusted else 0

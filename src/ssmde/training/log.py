@@ -35,7 +35,7 @@ def read_rows(path: Path) -> list[list[str]]:
 
 
 class RunLog(pl.Callback):
-    """Means of the losses and validation results in log.csv; broken frames; a bar or plain lines."""
+    """Means of losses and validation results in log.csv; broken frames; a bar or plain lines."""
 
     def __init__(self, folder: Path, train: TrainConfig) -> None:
         self.curves, self.steps = folder / "log.csv", train.steps

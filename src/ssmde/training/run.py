@@ -125,15 +125,13 @@ def _make_what_is_missing(config: Config) -> None:
     tracked = tracked and not is_packed(root)
     still = [s.name for s in scenes if tracked and s.tracked_poses is None]
     bare = [s.name for s in scenes if config.pseudo_depth.wanted and s.pseudo_depth is None]
-    for missing, what, verb in (
-        (still, "tracked motion", "track"),
-        (bare, "pseudo-depth", "label"),
+    for verb, missing, what in (
+        ("track", still, "tracked motion"),
+        ("label", bare, "pseudo-depth"),
     ):
         if missing and not alone:
-            raise ValueError(
-                f"scene '{missing[0]}' has no {what}, and several processes would all make it: run "
-                f"`ssmde {verb} {root}` first"
-            )
+            first = f"scene '{missing[0]}' has no {what}, and several processes would all make it"
+            raise ValueError(f"{first}: run `ssmde {verb} {root}` first")
     if bare and not source:
         raise ValueError(
             f"scene '{bare[0]}' has no pseudo-depth: run `ssmde label {root}`, "
