@@ -60,7 +60,6 @@ def write_room(film, frames, size):
 
 @pytest.mark.slow
 def test_a_start_that_contradicts_the_tracked_points_is_handed_out_as_it_is(tmp_path):
-    pytest.importorskip("pycolmap")
     write_room(tmp_path / "room", 24, (96, 128))
     tensors, metadata = read_weights(find_weights("small"))
     head = {name: -tensor for name, tensor in tensors.items() if ".decoder.heads." in name}
@@ -82,7 +81,6 @@ def test_a_start_that_contradicts_the_tracked_points_is_handed_out_as_it_is(tmp_
 def test_a_film_of_a_room_makes_the_network_better_there_and_the_same_call_again_does_nothing(
     tmp_path,
 ):
-    pytest.importorskip("pycolmap")
     film = tmp_path / "room"
     write_room(film, 40, (192, 256))
     found = adapt(film, tmp_path / "out", minutes=2, device="cpu", show_progress=False)

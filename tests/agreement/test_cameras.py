@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 import films
 from ssmde.config import DataConfig
@@ -14,6 +12,7 @@ from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.inference import Predictor, predict_files
 from ssmde.preparation import prepare
 from ssmde.preparation.packing import pack
+from tiny_networks import Brightness
 
 WIDTH, HEIGHT = 128, 96
 FX, FY, CX, CY = 100.0, 90.0, 70.0, 40.0
@@ -93,34 +92,14 @@ def test_snippets_that_are_packed_cut_and_mirrored(tmp_path, flip):
             np.testing.assert_allclose(found, (-x if flip else x, y), atol=0.006)
 
 
-class Wall(nn.Module):
-    """2 m everywhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.depth = nn.Parameter(torch.tensor(2.0))
-
-    def forward(self, image):
-        return self.depth.expand(len(image), 1, *image.shape[2:])
-
-
-def test_predictions_and_point_clouds(tmp_path):
+def test_predictions_of_images_of_two_sizes(tmp_path):
     folder = photos(tmp_path / "photos", count=1)
     Image.fromarray(spot()).resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.BOX).save(
         folder / "small.png"
     )
-    predict_files(Predictor(Wall(), (32, 32)), folder, tmp_path / "out", format="npz,ply",
+    predict_files(Predictor(Brightness(), (32, 32)), folder, tmp_path / "out", format="npz",
                   intrinsics=(FX, FY, CX, CY))  # fmt: skip
     for name in ("0", "small"):
         with np.load(tmp_path / "out" / f"{name}_depth.npz") as arrays:
             found = ray(read_image(folder / f"{name}.png"), arrays["intrinsics"])
         np.testing.assert_allclose(found, RAY, atol=0.006)
-        (ply,) = (tmp_path / "out").glob(f"{name}*.ply")
-        content = ply.read_bytes().partition(b"end_header\n")[2]
-        kinds = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in "rgba"]
-        points = np.frombuffer(content, kinds)
-        grey = np.where(points["r"] > 30, points["r"].astype(float) - 30, 0)
-        middle = [(points[axis] * grey).sum() / grey.sum() for axis in "xy"]
-        # Viewers have y up and z towards them; the wall is 2 m away.
-        np.testing.assert_allclose(middle, (2 * RAY[0], -2 * RAY[1]), atol=0.012)
-        assert np.allclose(points["z"], -2)

@@ -1,7 +1,5 @@
 """Labeling: every frame once, by any source, and what stands in the way is said."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -17,13 +15,11 @@ SIZE = (32, 48)
 FRAMES = 5
 
 
-@pytest.fixture(scope="module")
-def clip():
-    return draw_clip("wall", frames=FRAMES, size=SIZE, seed=1)
+clip = draw_clip("wall", frames=FRAMES, size=SIZE, seed=1)
 
 
 @pytest.fixture
-def data(clip, tmp_path):
+def data(tmp_path):
     for name in ("left", "right"):
         write_clip(clip, tmp_path / "data" / name)
     return tmp_path / "data"
@@ -65,10 +61,6 @@ def labels(data, scene="left"):
     return sorted(file.stem for file in (data / scene / "pseudo_depth").glob("*.png"))
 
 
-def info_of(data, scene="left"):
-    return json.loads((data / scene / "pseudo_depth" / "label.json").read_text())
-
-
 def test_every_frame_gets_the_label_that_the_scene_then_shows(seen, data, capsys):
     found = run(data, batch_size=2)
     assert str(found) == "labels: 10 written now, 0 there before"
@@ -82,7 +74,7 @@ def test_every_frame_gets_the_label_that_the_scene_then_shows(seen, data, capsys
             read_pseudo_depth(file), expected / expected.max(), atol=1 / 60000
         )
     assert capsys.readouterr().out == "source: drawn, licence: MIT\n"
-    assert info_of(data)["licence"] == "MIT"
+    assert '"licence": "MIT"' in (data / "left" / "pseudo_depth" / "label.json").read_text()
 
 
 def test_a_second_run_does_only_what_is_missing(seen, data):
@@ -90,9 +82,7 @@ def test_a_second_run_does_only_what_is_missing(seen, data):
     assert run(data, split="val").written == 2
     (data / "right" / "pseudo_depth" / "000003.png").unlink()
     seen.clear()
-    found = run(data)
-    assert (found.written, found.present) == (1, 2 * FRAMES - 1)
-    assert seen == [1]
+    assert str(run(data)) == "labels: 1 written now, 9 there before"
     assert (run(data).written, seen) == (0, [1])
 
 
@@ -137,7 +127,7 @@ def test_another_source_is_refused_until_it_may_overwrite(seen, data, add_source
     assert others == []
     assert run(data, "other", split="val", overwrite=True).written == 2
     assert labels(data) == ["000004"], "no label of the former source is left"
-    assert info_of(data)["kind"] == "disparity"
+    assert read_scene(data / "left").pseudo_depth_kind == "disparity"
 
 
 def test_words_that_do_not_fit_are_explained(data):
@@ -159,21 +149,15 @@ def test_words_that_do_not_fit_are_explained(data):
             run(data, source, **options)
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Labels of the frames 0 to 3 of both scenes, as PNG, .npy and .npz; 0 is no value."""
-    steps = np.full(SIZE, 100, np.uint16)
-    steps[0, 0] = 0
-    for place in (tmp_path / "files" / "left", tmp_path / "files" / "right"):
+def test_existing_files_are_copied_with_their_kind(data, tmp_path):
+    files, steps = tmp_path / "files", np.full(SIZE, 100, np.uint16)
+    steps[0, 0] = 0  # no value
+    for place in (files / "left", files / "right"):
         place.mkdir(parents=True)
         write_png16(place / "000000.png", steps)
         write_png16(place / "000001.png", steps * 2)
         np.save(place / "000002.npy", steps.astype(np.float32))
         np.savez(place / "000003.npz", depth=steps / 10)
-    return tmp_path / "files"
-
-
-def test_existing_files_are_copied_with_their_kind(files, data):
     found = run(data, f"folder:{files}", kind="disparity")
     assert (found.written, len(found.skipped)) == (8, 2)
     assert "left/000004: no such label (.png, .npy, .npz)" in found.skipped[0]
@@ -200,13 +184,10 @@ def test_labels_are_not_copied_onto_themselves_and_others_must_fit(seen, data, t
     assert len(labels(data)) == len(labels(data, "right")) == FRAMES
 
 
-def test_corrected_frames_meet_their_points_and_the_others_keep_their_labels(
-    seen, data, clip, tmp_path
-):
+def test_corrected_frames_meet_their_points_and_the_others_keep_their_labels(seen, data, tmp_path):
     run(data)
-    height, width = SIZE
-    pixels = np.array([(u, v) for v in range(0, height, 3) for u in range(0, width, 3)], np.float32)
-    at = pixels.astype(int).T[::-1]
+    at = np.mgrid[: SIZE[0] : 3, : SIZE[1] : 3].reshape(2, -1)
+    pixels = at[::-1].T.astype(np.float32)
     points = {i: (pixels, clip.depth[i][*at] / np.median(clip.depth[i])) for i in (0, 2, 4)}
     write_tracked_points(data / "left", points)
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 from torch.testing import assert_close
 
 from ssmde.config import AffineConfig
@@ -16,8 +15,6 @@ from ssmde.methods.affine_depth import (
     log_depth_slope,
     normalize_prediction,
 )
-from ssmde.presets import AFFINE_INDOOR
-from ssmde.training.run import build_method
 from ssmde.types import Batch
 from tiny_networks import TinyDepthNet
 
@@ -94,11 +91,3 @@ def test_the_log_slope_is_the_height_of_a_wrong_step_by_hand():
     assert log_depth_slope(3 * truth, truth, truth > 0) == 0
     truth[..., 4] = 0  # it does not look across a hole
     assert log_depth_slope(depth, truth, truth > 0) == 0
-
-
-def test_batch_normalization_is_frozen_where_asked():
-    model = replace(AFFINE_INDOOR.model, encoder="resnet18_half", freeze_batch_norm=True)
-    config = replace(AFFINE_INDOOR, model=model)
-    layers = [m for m in build_method(config).train().modules() if isinstance(m, nn.BatchNorm2d)]
-    assert layers
-    assert not any(layer.training for layer in layers)

@@ -23,29 +23,23 @@ from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import Teacher
 from ssmde.models.depth_net import DepthNet
 from ssmde.presets import PHOTOMETRIC, SS_MDE
-from ssmde.synthetic import draw_clip, poses
-from ssmde.synthetic.bodies import car
-from ssmde.synthetic.places import LANE, crossings, street
-from ssmde.synthetic.raycast import render
-from ssmde.synthetic.scene import Track
+from ssmde.synthetic import DrawnClip, draw_clip
 from ssmde.types import Batch
+from traffic import draw_traffic
 
-H, W = 64, 96
-FOCAL = 75.0  # pixels; 65 degrees across
+SIZE = (64, 96)
 EYE = 1.6  # metres above the road
 START = 12.0  # metres, the depth before any training
-SEED = 1  # of three streets the auto mask keeps the car out of the hole in one, seed 0
 POINTS = 100  # tracked points of a frame
 
 
 class FreeDepth(DepthNet):
     """A coarse map of disparity for each known frame, and its mirror image for mirrored frames."""
 
-    def __init__(self, images: torch.Tensor, grid: tuple[int, int], start: float) -> None:
+    def __init__(self, batch: Batch, grid: tuple[int, int], start: float) -> None:
         nn.Module.__init__(self)  # none of the parts of a DepthNet
-        self.images = torch.cat([images, images.flip(-1)])
-        first = torch.full((len(images), 1, *grid), -float(np.log(start)))
-        self.log_disparity = nn.Parameter(first)
+        self.images = torch.cat([batch.images[0], batch.images[0].flip(-1)])
+        self.log_disparity = nn.Parameter(torch.full((3, 1, *grid), -float(np.log(start))))
 
     def encode(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (image,)
@@ -69,6 +63,17 @@ class Says(nn.Module):
         return self.T_src_tgt[0]
 
 
+def batch_of(clip: DrawnClip, at: int) -> Batch:
+    """A frame with the one before and the one after it, and the true motion."""
+    images = torch.from_numpy(clip.images[[at, at - 1, at + 1]]).movedim(3, 1) / 255
+    T = torch.from_numpy(clip.poses).float()
+    return Batch(
+        target=images[:1], sources=images[None, 1:],
+        intrinsics=torch.from_numpy(np.array(clip.intrinsics)).float()[None],
+        T_src_tgt=(invert_motion(T[[at - 1, at + 1]]) @ T[at])[None],
+    )  # fmt: skip
+
+
 def fit(method: nn.Module, batch: Batch, steps: int) -> None:
     """Train on one batch."""
     torch.manual_seed(0)
@@ -79,9 +84,6 @@ def fit(method: nn.Module, batch: Batch, steps: int) -> None:
         method(batch, step / steps).loss.backward()
         optimizer.step()
         schedule.step()
-
-
-# A wall
 
 
 @pytest.mark.parametrize(
@@ -96,98 +98,57 @@ def test_training_on_a_static_wall_recovers_its_depth_unless_the_views_are_excha
     geometry, exchanged
 ):
     clip = draw_clip("slanted_wall", frames=3, size=(32, 64), seed=1, step=0.25, rotation=0.2)
-    images = torch.from_numpy(clip.images).permute(0, 3, 1, 2).float() / 255
-    T = torch.from_numpy(clip.poses).float()
-    T_src_tgt = invert_motion(T[[0, 2]]) @ T[1]
-    batch = Batch(
-        target=images[1:2],
-        sources=images[[0, 2]][None],
-        intrinsics=torch.from_numpy(np.array(clip.intrinsics)).float()[None],
-    )
-    says = Says((invert_motion(T_src_tgt) if exchanged else T_src_tgt)[None])
-    free, loss = FreeDepth(images, (3, 5), np.e), LossConfig(geometry=geometry, smoothness=1e-4)
+    batch = batch_of(clip, 1)
+    T = batch.T_src_tgt
+    says, batch = Says(invert_motion(T) if exchanged else T), replace(batch, T_src_tgt=None)
+    free, loss = FreeDepth(batch, (3, 5), np.e), LossConfig(geometry=geometry, smoothness=1e-4)
     fit(Teacher(free, says, loss, normalize=False), batch, 150)
     truth = torch.from_numpy(clip.depth[1])
-    error = ((free(images[1:2])[0, 0].detach() - truth).abs() / truth).mean()
+    error = ((free(batch.target)[0, 0].detach() - truth).abs() / truth).mean()
     assert error > 0.1 if exchanged else error < 0.01
 
 
-# A car
+@cache
+def drive() -> tuple[Batch, np.ndarray, np.ndarray]:
+    """A street with a car ahead as fast as the camera: a batch, the true depth, the car's pixels.
 
-
-class Drive:
-    """Three frames of a street with a car ahead; the middle one is the target."""
-
-    def __init__(self, closing: float) -> None:
-        """The camera gets nearer by `closing` of what it drives, a metre a frame."""
-        z = np.arange(4.0)
-        path = np.stack([np.full(4, LANE), np.full(4, -EYE), z], axis=1)
-        T_world_cam = poses(path, np.zeros_like(path))
-        rng = np.random.default_rng([SEED, 0])
-        scene = street(rng, 3.0, crossings(rng, 83.0))
-        ahead = np.stack([np.full(4, LANE), 0 * z, z + 9 - closing * (z - 1)], axis=1)
-        track = Track(times=z / 10, positions=ahead, headings=0 * z)
-        scene = replace(scene, bodies=(*scene.bodies, car(np.random.default_rng([SEED, 3]), track)))
-        K = np.array([[FOCAL, 0, (W - 1) / 2], [0, FOCAL, (H - 1) / 2], [0, 0, 1]])
-        seen = [render(scene, T, K, (H, W), i / 10) for i, T in enumerate(T_world_cam[:3])]
-        self.truth, self.car = seen[1].depth, seen[1].moving == 255
-        self.images = torch.from_numpy(np.stack([s.image for s in seen])).movedim(3, 1) / 255
-        T = torch.from_numpy(T_world_cam).float()
-        self.batch = Batch(
-            target=self.images[1:2],
-            sources=self.images[[0, 2]][None],
-            intrinsics=torch.from_numpy(K).float()[None],
-            T_src_tgt=(invert_motion(T[[0, 2]]) @ T[1])[None],
-        )
-        self.row = int(np.nonzero(self.car.any(1))[0].max())  # where its wheels stand
-
-    def with_label(self) -> Batch:
-        """The target with a label, fitted to points of what stands still as `ss_mde` does it."""
-        rng = np.random.default_rng(SEED)
-        still = np.argwhere((self.truth > 0) & (self.truth < 40) & ~self.car)
-        points = still[rng.choice(len(still), POINTS, replace=False)]
-        depth = self.truth[points[:, 0], points[:, 1]]
-        unit = np.median(depth)
-        seen = np.where(self.truth > 0, 0.7 * (self.truth**0.9 + 0.1 * unit), 0).astype("f4")
-        label = fit_to_points(seen, points[:, ::-1].astype("f4"), depth / unit, (H, W))
-        return replace(self.batch, pseudo_depth=torch.from_numpy(label * unit)[None, None])
-
-    def judge(self, net: DepthNet) -> tuple[float, float]:
-        """Median depth of the car over that of the road under its wheels; error elsewhere."""
-        with torch.no_grad():
-            depth = net(self.batch.target)[0, 0].numpy()
-        road = FOCAL * EYE / (self.row - (H - 1) / 2)
-        still = (self.truth > 0) & ~self.car
-        error = np.abs(depth - self.truth)[still] / self.truth[still]
-        return float(np.median(depth[self.car])) / road, float(np.median(error))
-
-    def network(self) -> FreeDepth:
-        return FreeDepth(self.images, (16, 24), START)
-
-
-drawn = cache(Drive)
+    The label is fitted to points of what stands still, as `ss_mde` does it.
+    """
+    at, rng = 20, np.random.default_rng(0)
+    clip = draw_traffic(1, seed=1, distance=9.0, step=1.0, frames=at + 2, size=SIZE)
+    truth, car = clip.depth[at], clip.motion_mask[at] == 255
+    still = np.argwhere((truth > 0) & (truth < 40) & ~car)
+    rows, columns = rng.permutation(still)[:POINTS].T
+    unit = np.median(truth[rows, columns])
+    seen = np.where(truth > 0, 0.7 * (truth**0.9 + 0.1 * unit), 0).astype("f4")
+    pixels = np.stack([columns, rows], 1).astype("f4")
+    label = unit * fit_to_points(seen, pixels, truth[rows, columns] / unit, SIZE)
+    return replace(batch_of(clip, at), pseudo_depth=torch.from_numpy(label)[None, None]), truth, car
 
 
 def test_the_auto_mask_leaves_a_car_out_that_is_as_fast_as_the_camera():
-    drive = drawn(0.0)
-    method = Teacher(drive.network(), Says(drive.batch.T_src_tgt), PHOTOMETRIC.loss)
-    mask = method(drive.batch, 1.0).maps["auto_mask"][0, 0].numpy()
-    assert mask[drive.car].mean() < 0.2
-    assert mask[~drive.car].mean() > 0.4
+    batch, _, car = drive()
+    free = FreeDepth(batch, (16, 24), START)
+    mask = Teacher(free, Says(batch.T_src_tgt), PHOTOMETRIC.loss)(batch, 1.0).maps["auto_mask"]
+    assert mask[0, 0, car].mean() < 0.2
+    assert mask[0, 0, ~car].mean() > 0.4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("closing", [0.1, 0.0])
-def test_with_ss_mde_the_car_stands_on_the_road_in_both_stages(closing):
-    drive = drawn(closing)
-    batch, says = drive.with_label(), Says(drive.batch.T_src_tgt)
-    teacher = Teacher(drive.network(), says, SS_MDE.loss, SS_MDE.pseudo_depth)
+def test_with_ss_mde_the_car_stands_on_the_road_in_both_stages():
+    batch, truth, car = drive()
+    says = Says(batch.T_src_tgt)
+    free = FreeDepth(batch, (16, 24), START)
+    teacher = Teacher(free, says, SS_MDE.loss, SS_MDE.pseudo_depth)
     fit(teacher, batch, 60)
-    own = SelfSupervised(copy.deepcopy(teacher.depth_net), says, SS_MDE.loss)
-    taught = TeacherNetworks(copy.deepcopy(teacher.depth_net), says)
+    own = SelfSupervised(copy.deepcopy(free), says, SS_MDE.loss)
+    taught = TeacherNetworks(copy.deepcopy(free), says)
     student = Student(own, taught, SS_MDE.student, SS_MDE.pseudo_depth)
     fit(student, batch, 30)
+    row = np.nonzero(car.any(1))[0].max()  # where its wheels stand
+    road = float(batch.intrinsics[0, 1, 1]) * EYE / (row - (SIZE[0] - 1) / 2)
+    still = (truth > 0) & ~car
     for method in (teacher, student):
-        over_road, elsewhere = drive.judge(method.depth_net)
-        assert over_road < 1.1
-        assert elsewhere < 0.1
+        depth = method.depth_net(batch.target)[0, 0].detach().numpy()
+        assert np.median(depth[car]) < 1.1 * road
+        assert np.median(np.abs(depth - truth)[still] / truth[still]) < 0.1

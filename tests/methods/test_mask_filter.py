@@ -1,6 +1,6 @@
 """The mask filter: what holds for any input, what the sources say, regions, threshold, a scene."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 from torch.testing import assert_close
 
-from mask_scene import MaskScene, draw_scene
-from ssmde.geometry.camera import flip_intrinsics, rigid_motion
+from ssmde.geometry.camera import flip_intrinsics, invert_motion, rigid_motion
 from ssmde.losses.masks import MAX_SAMPLES, thin
 from ssmde.methods.mask_filter import (
     Evidence,
@@ -103,34 +103,6 @@ def test_a_mirrored_input_gives_the_mirrored_output():
         intrinsics=flip_intrinsics(inputs.intrinsics, inputs.target.shape[-1]),
     )
     assert_same(MaskFilter()(inputs), MaskFilter()(mirrored), mirrored=True)
-
-
-def test_with_a_known_threshold_every_image_is_judged_by_itself():
-    inputs = [noise(batch=1, seed=seed) for seed in range(3)]
-    mask_filter = MaskFilter()
-    mask_filter(inputs[0])
-    names = [f.name for f in fields(inputs[0]) if f.name != "identity_error"]
-    whole = {n: torch.cat([getattr(i, n) for i in inputs]) for n in names}
-    together = mask_filter.eval()(TeacherPrediction(**whole))
-    for number, alone in enumerate(mask_filter(i) for i in inputs):
-        assert_close(together.weight[number : number + 1], alone.weight)
-        assert torch.equal(together.dynamic[number : number + 1], alone.dynamic)
-
-
-def flip_agreement(inputs: TeacherPrediction) -> torch.Tensor:
-    a, b = inputs.depth, inputs.flipped_depth
-    return torch.exp(-(a - b).abs() / (a + b) / 0.05)
-
-
-def test_an_unseen_pixel_beside_a_mover_counts_once():
-    inputs = noise(batch=1)
-    inputs.T_src_tgt[..., 0, 3] = 0.6  # both sources lose three columns on the same side
-    inputs.target[:], inputs.sources[:] = 0.2, 0.9  # a change that no motion explains
-    out = MaskFilter()(inputs)
-    both = out.dynamic & ~gather_evidence(inputs).visible.any(1, keepdim=True)
-    kept = both & (out.weight > 0)
-    assert kept.any()
-    assert_close(out.weight[kept], 0.5 * flip_agreement(inputs)[kept])
 
 
 @pytest.mark.parametrize("value", [torch.nan, 0.0, None])
@@ -383,13 +355,36 @@ def test_a_batch_without_a_value_changes_nothing(value, valid):
 
 # A drawn scene whose truth is known
 
-scene = cache(draw_scene)
+
+@cache
+def drawn(kind: str, seed: int) -> tuple[TeacherPrediction, torch.Tensor, torch.Tensor]:
+    """Three frames, the true depth of the middle one, and what moves.
+
+    The teacher's depth has the faults of a network, anew for every image: 3 % of smooth noise, and
+    30 % too near or too far in patches on 15 %. A network's are less independent.
+    """
+    clip = draw_clip(kind, frames=3, size=(96, 128), movers="across", seed=seed)
+    rng, at = np.random.default_rng(seed), [1, 0, 2, 1]  # the last for the mirrored target
+    depths = []
+    for truth in clip.depth[at]:
+        noise, where, sign = (ndimage.zoom(rng.normal(size=(6, 8)), 16) for _ in range(3))
+        patches = np.where(where > np.quantile(where, 0.85), 0.3 * np.sign(sign), 0)
+        wrong = np.where(truth > 0, truth, 100) * (1 + 0.03 * noise) * (1 + patches)
+        depths.append(torch.from_numpy(wrong).float()[None, None])
+    images = torch.from_numpy(clip.images[at[:3]]).movedim(3, 1) / 255
+    T, K = torch.from_numpy(clip.poses).float(), torch.tensor(clip.intrinsics).float()
+    inputs = TeacherPrediction(
+        target=images[:1], sources=images[None, 1:], depth=depths[0], flipped_depth=depths[3],
+        source_depth=torch.cat(depths[1:3])[None], intrinsics=K[None],
+        T_src_tgt=(invert_motion(T[[0, 2]]) @ T[1])[None],
+    )  # fmt: skip
+    return inputs, torch.from_numpy(clip.depth[1:2, None]), clip.motion_mask[1:2, None] == 255
 
 
 def test_moving_and_unseen_pixels_are_weighted_by_the_mirrored_prediction():
-    inputs = scene("lateral").inputs
-    out = MaskFilter()(inputs)
-    agreement = flip_agreement(inputs)
+    inputs, _, _ = drawn("room", 0)
+    out, a, b = MaskFilter()(inputs), inputs.depth, inputs.flipped_depth
+    agreement = torch.exp(-(a - b).abs() / (a + b) / 0.05)
     seen = gather_evidence(inputs).visible.any(1, keepdim=True)
     unseen = out.unknown & ~seen
     assert unseen.any()
@@ -401,25 +396,17 @@ def test_moving_and_unseen_pixels_are_weighted_by_the_mirrored_prediction():
     assert abs((out.static & (out.weight > 0)).sum() / out.static.sum() - 0.9) < 0.01
 
 
-@pytest.mark.parametrize(("kind", "bound"), [("lateral", 0.85), ("oblique", 0.6), ("towards", 0.6)])
-def test_most_of_what_stands_still_and_of_what_moves_is_found_and_the_teachers_error_falls(
-    kind, bound
-):
-    """The bounds hold for errors that are independent from image to image; a network's are not."""
-
-    def shares(drawn: MaskScene) -> list[float]:
-        out, error = MaskFilter()(drawn.inputs), (drawn.inputs.depth - drawn.depth).abs()
-        error = error / drawn.depth
+@pytest.mark.parametrize("kind", ["room", "street"])
+def test_most_of_what_stands_still_and_of_what_moves_is_found_and_the_teachers_error_falls(kind):
+    found = []
+    for seed in range(3):
+        inputs, depth, moving = drawn(kind, seed)
+        out, still = MaskFilter()(inputs), ~moving
+        error = torch.where(depth > 0, (inputs.depth - depth).abs() / depth, 0)
         gain = (out.weight * error).sum() / out.weight.sum() / error.mean()
-        parts = [mask[at].float().mean() for at in (~drawn.box, drawn.box)
-                 for mask in (out.static, out.dynamic)]  # fmt: skip
-        return [float(value) for value in (*parts, gain, (out.weight > 0).float().mean())]
-
-    found = np.mean([shares(scene(kind, seed=seed)) for seed in range(3)], axis=0)
-    still_static, still_dynamic, box_static, box_dynamic, gain, weighted = found
-    assert still_static > 0.65
-    assert still_dynamic < 0.20
-    assert box_static < 0.22
-    assert box_dynamic > bound
-    assert gain < 0.6
-    assert weighted > 0.7
+        regions = (out.static[still], out.dynamic[still], out.static[moving], out.dynamic[moving])
+        shares = [mask.float().mean() for mask in (*regions, out.weight > 0)]
+        found.append([float(share) for share in (*shares, gain)])
+    low = {"room": (0.65, 0, 0, 0.85, 0.7, 0), "street": (0.58, 0, 0, 0.8, 0.7, 0)}[kind]
+    assert (np.mean(found, axis=0) > low).all()
+    assert (np.mean(found, axis=0) < (1, 0.2, 0.1, 1, 1, 0.4)).all()

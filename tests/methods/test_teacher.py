@@ -53,12 +53,6 @@ def test_the_true_depth_and_motion_explain_a_sideways_step():
     assert wrong[..., 3:-3].mean() > 0.2  # the same step taken backwards explains nothing
 
 
-def test_walking_forward_makes_an_unmoved_depth_inconsistent():
-    found = compare(IMAGE, IMAGE, wall(3.0), step(z=-1.0), K, other_depth=wall(3.0))
-    seen = found[1][found[2]]
-    assert_close(seen, torch.full_like(seen, 1 / 5))  # computed 2, sampled 3
-
-
 @pytest.mark.parametrize(("visible", "joined"), [(True, (0.2, 0.7)), (False, (0.0, 0.0))])
 def test_the_best_source_brings_its_own_inconsistency(visible, joined):
     pixel = ((0.4, 0.2), (0.1, 0.7), (visible, visible))  # in two sources

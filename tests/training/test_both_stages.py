@@ -1,9 +1,9 @@
 """Both stages in one call: each in its place, finished ones left, labels made or asked for."""
 
-import re
 import shutil
 from dataclasses import replace
 from functools import cache
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -48,14 +48,10 @@ def run(tmp_path, monkeypatch):
 
 def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monkeypatch):
     write_clip(drawn("room", frames=6, size=(32, 64), seed=2), run.data.root / "other")
-    (run.data.root / "train.txt").write_text("room\n")
-    (run.data.root / "val.txt").write_text("other\n")
-
-    def stopped(config):
-        raise KeyboardInterrupt
-
+    for split, name in (("train", "room"), ("val", "other")):
+        (run.data.root / f"{split}.txt").write_text(name)
     with monkeypatch.context() as patch:
-        patch.setattr("ssmde.training.run.build_student", stopped)
+        patch.setattr("ssmde.training.run.build_student", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train(run)
     folder = train(run, resume=True)
@@ -72,10 +68,7 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monke
     page = (folder / "report.html").read_text()
     for words in ("teacher, stage 1", "student, stage 2", "Forgetting factor"):
         assert words in page
-    sources = [part.split('"')[0] for part in page.split('src="')[1:]]
-    assert len(sources) == 4 * 9  # with truth: also depth, motion, and both errors
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert all(place.startswith("#") for place in re.findall(r'href="([^"]*)', page))
+    assert page.count('src="data:image/png;base64,') == 4 * 9  # with truth: also its errors
     written = (folder / "student" / "last.safetensors").stat().st_mtime_ns
     with pytest.raises(ValueError, match=r"already holds a run of both stages \(teacher, student"):
         train(run)
@@ -91,10 +84,9 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monke
 
 @pytest.mark.slow
 def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run):
-    room = run.data.root / "room"
     other = run.data.root / "other"
     write_clip(drawn("room", frames=8, size=(32, 64), seed=2), other)
-    for scene in (room, other):
+    for scene in (run.data.root / "room", other):
         shutil.rmtree(scene / "depth")
     (other / "poses.txt").unlink()
     (run.data.root / "train.txt").write_text("room\n")
@@ -105,7 +97,6 @@ def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run
     assert not (folder / "evaluation").exists()
     page = (folder / "report.html").read_text()
     assert "No held-out frame has measured depth." in page
-    assert page.count("<img") == 4 * 5  # frame, both depths, regions and weight
 
 
 def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
@@ -122,16 +113,9 @@ def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
         train(replace(affine, name="again"))
 
 
-class AskedError(Exception):
-    """What was asked for, in place of its result."""
-
-
 def test_motion_and_labels_are_made_by_one_process_of_the_named_source_or_asked_for(
     run, monkeypatch
 ):
-    def ask(data, **options):
-        raise AskedError(data, options)
-
     pair = replace(run, train=replace(run.train, devices=2, batch_size=2))
     tracked = replace(pair, data=replace(run.data, poses="tracked"))
     with pytest.raises(
@@ -143,11 +127,12 @@ def test_motion_and_labels_are_made_by_one_process_of_the_named_source_or_asked_
         train(pair)
     with pytest.raises(ValueError, match=r"'room' has no pseudo-depth: run `ssmde label .*source"):
         train(run)
+    ask = Mock(side_effect=KeyboardInterrupt)
     monkeypatch.setattr("ssmde.training.run.track", ask)
     monkeypatch.setattr("ssmde.training.run.label", ask)
     run = replace(run, pseudo_depth=replace(run.pseudo_depth, source="midas"))
     tracked = replace(run, data=replace(run.data, poses="tracked"))
     for asked, options in ((run, {"source": "midas"}), (tracked, {"threads": 1})):
-        with pytest.raises(AskedError) as found:
+        with pytest.raises(KeyboardInterrupt):
             train(asked)
-        assert found.value.args == (run.data.root, options)
+        ask.assert_called_with(run.data.root, **options)

@@ -10,13 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from torch.testing import assert_close
 
 from ssmde.config import PseudoDepthConfig, TrainConfig, load_config
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import read_weights
-from ssmde.preparation.packing import pack
 from ssmde.training import train
 from ssmde.training.checkpoints import write_config
 from ssmde.training.module import TrainingError, TrainingModule
@@ -30,33 +28,6 @@ def with_clock(config, **clock):
 
 class StopError(Exception):
     pass
-
-
-def test_packed_data_gives_the_same_losses_to_the_last_bit_also_after_going_on(
-    small_run, tmp_path, monkeypatch, losses
-):
-    small_run = with_clock(small_run, validate_every=1)
-    root, size = small_run.data.root, small_run.data.image_size
-    pack(root, tmp_path / "packed", size=size, shard_frames=4, show_progress=False)
-    whole = train(small_run)
-    packed = replace(small_run.data, root=tmp_path / "packed")
-    half = replace(small_run, name="packed", data=packed)
-
-    def stop(_, trainer, *__):
-        if trainer.global_step == 3:  # after a checkpoint, in the middle of an epoch
-            raise StopError
-
-    with monkeypatch.context() as stopping:
-        stopping.setattr("ssmde.training.log.RunLog.on_train_batch_start", stop)
-        with pytest.raises(StopError):
-            train(half)
-    resumed = train(half, resume=True)
-    for name in ("train/loss", "val/photometric"):
-        values = losses(resumed, name)
-        assert values == losses(whole, name)
-        assert [step for step, _ in values] == [1, 2, 3, 4]  # every step once
-    best = json.loads(read_weights(resumed / "best.safetensors")[1]["metrics"])["photometric"]
-    assert best == min(float(value) for _, value in losses(resumed, "val/photometric"))
 
 
 def poison(monkeypatch, step: int, *, gradient: bool = False) -> None:
@@ -90,15 +61,13 @@ def test_what_is_no_number_stops_the_run_by_name_before_it_reaches_the_weights(
         train(small_run)
     kept = torch.load(small_run.output / "small" / "last.ckpt", weights_only=True)
     assert kept["global_step"] == 2
-    assert all(torch.isfinite(t).all() for t in kept["state_dict"].values())
 
 
 def test_a_full_disk_keeps_the_former_checkpoint(small_run, monkeypatch):
-    honest, calls = torch.save, []
+    honest = torch.save
 
     def save(checkpoint, file):
-        calls.append(0)
-        if len(calls) == 2:
+        if checkpoint["global_step"] == 4:
             file.write(b"half a checkpoint")
             raise OSError(28, "No space left on device")
         honest(checkpoint, file)
@@ -206,7 +175,8 @@ def test_a_validation_with_truth_scores_depth_and_shows_it(small_run, losses):
     with Image.open(folder / "panels" / "step-0000004.png") as picture:
         assert picture.width >= 4 * 64  # frame, prediction, truth and error beside each other
     _, metadata = read_weights(folder / "best.safetensors")
-    assert set(json.loads(metadata["metrics"])) >= {"abs_rel", "d1"}
+    best = json.loads(metadata["metrics"])
+    assert best["abs_rel"] == min(float(v) for _, v in losses(folder, "val/abs_rel"))
 
 
 def test_labels_without_a_value_are_warned_of_once(small_run, capsys):
@@ -255,13 +225,3 @@ def test_inside_the_network_is_the_average_and_afterwards_itself_even_after_an_e
             assert weight.item() == within
             raise StopError
         assert weight.item() == 1.0
-
-
-@pytest.mark.slow
-def test_a_run_keeps_the_average_and_learns_as_without(small_run, losses):
-    averaged = train(with_clock(replace(small_run, name="averaged"), average=0.9, steps=3))
-    plain = train(with_clock(replace(small_run, name="plain"), steps=3))
-    a, own = (read_weights(folder / "last.safetensors")[0] for folder in (averaged, plain))
-    assert losses(plain)[-1] == losses(averaged)[-1]  # what learns is the same
-    assert any(not torch.equal(own[key], a[key]) for key in a)  # what is kept is not
-    assert_close(own, a, rtol=0.1, atol=1e-3)
