@@ -27,7 +27,8 @@ from ssmde.methods.mask_filter import (
     motion_candidates,
     motion_ratio,
     split_regions,
-)  # fmt: skip
+)
+from ssmde.synthetic import draw_clip
 
 # Any input
 

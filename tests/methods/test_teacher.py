@@ -104,7 +104,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_images_and_the_order_of_sources_
 
 @pytest.mark.parametrize("fault", ["black frames", "nothing in sight"])
 def test_where_no_pixel_counts_the_gradient_is_finite(fault):
-    method, batch = teacher(), random_batch(step=0.02)
+    method, batch = teacher(LossConfig()), random_batch(step=0.02)
     if fault == "black frames":
         batch = replace(batch, target=0 * batch.target, sources=0 * batch.sources)
     else:
