@@ -33,8 +33,7 @@ def test_a_film_is_thinned_and_then_cut_into_windows_spread_over_it(frames, most
 def test_what_cannot_be_used_is_refused_before_any_work(tmp_path):
     film = tmp_path / "film"
     film.mkdir()
-    for number in range(3):
-        Image.new("RGB", (64, 48)).save(film / f"{number}.png")
+    Image.new("RGB", (64, 48)).save(film / "0.png")
     for minutes in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="minutes must be above 0"):
             adapt(film, tmp_path / "out", minutes=minutes)

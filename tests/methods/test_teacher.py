@@ -62,7 +62,6 @@ def test_the_best_source_brings_its_own_inconsistency(visible, joined):
 
 # Terms
 
-MODEL = ModelConfig(encoder="resnet18_half")
 EVERYTHING = LossConfig(geometry=0.5, scales=(0, 1, 2, 3))
 ONE_SIZE = LossConfig(geometry=0.5)
 
@@ -73,7 +72,7 @@ def teacher(loss: LossConfig = ONE_SIZE) -> Teacher:
 
 
 def test_the_loss_is_the_sum_of_its_named_terms_and_every_weight_learns():
-    method = build_teacher(Config(model=MODEL, loss=EVERYTHING))
+    method = build_teacher(Config(model=ModelConfig(encoder="resnet18_half"), loss=EVERYTHING))
     out = method(random_batch(), 0.0)
     assert set(out.terms) == {"photometric", "geometry", "smoothness"}
     assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
