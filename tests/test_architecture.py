@@ -47,8 +47,8 @@ BUDGET = {
     "data": 3_230, ".": 2_650, "inference": 2_210, "evaluation": 1_950, "models": 1_810,
     "synthetic": 1_730, "datasets": 1_720, "app": 1_600, "preparation": 1_550, "training": 1_080,
     "diagnosis": 1_040, "methods": 970, "metrics": 760, "losses": 720, "tracking": 690,
-    "exporting": 560, "labeling": 500, "demo": 490, "reporting": 460, "geometry": 430,
-    "adaptation": 420, "weights": 100,
+    "labeling": 650, "exporting": 560, "demo": 490, "reporting": 460, "geometry": 430,
+    "adaptation": 430, "weights": 100,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
 

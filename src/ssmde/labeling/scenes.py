@@ -14,7 +14,7 @@ import numpy as np
 
 from ssmde.cluster import work_on_ray
 from ssmde.config import MOST_SIDE
-from ssmde.console import bars
+from ssmde.console import bars, with_bar
 from ssmde.data.images import ImageError, write_png16
 from ssmde.data.pseudo_labels import (
     FOLDER,
@@ -32,6 +32,7 @@ from ssmde.data.scene_folder import Split, read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
 from ssmde.io import hidden_part
+from ssmde.labeling.movers import bring_movers_forward
 from ssmde.labeling.sources import LabelRequest, Source, open_source
 from ssmde.models.registry import Device, choose_device
 from ssmde.outputs import sweep
@@ -197,13 +198,14 @@ def _label_piece(source: Source, piece: Piece) -> list[str]:
 
 
 def write_corrected(
-    scene_folder: Path, target: Path, *, until: float = 1.0, uncorrected: bool = False
-) -> int:
+    scene_folder: Path, target: Path, *, until: float = 1.0, uncorrected: bool = False,
+    show_progress: bool = False,
+) -> int:  # fmt: skip
     """Write a scene of the frames that see enough tracked points, corrected labels as its depth.
 
     It appears whole or not at all; returned is the number of its frames. They are the first ones,
     up to the share `until`. With `uncorrected` no points are asked: every labeled frame, its label
-    in units of its own median.
+    in units of its own median. Else what moves is brought forward to where it stands.
     """
     scene = read_scene(scene_folder)
     if scene.pseudo_depth is None:
@@ -213,7 +215,8 @@ def write_corrected(
     shutil.rmtree(part, ignore_errors=True)
     (part / "depth").mkdir(parents=True)
     written = 0
-    for i in range(round(until * len(scene))):
+    frames = range(round(until * len(scene)))
+    for i in with_bar(frames, f"correcting {scene.name}", len(frames), show=show_progress):
         image, file = scene.images[i], scene.pseudo_depth[i]
         if file is None or not (uncorrected or i in points):
             continue
@@ -223,6 +226,7 @@ def write_corrected(
         else:
             affine = scene.pseudo_depth_affine
             depth = fit_to_points(depth, *points[i], scene.image_size, affine=affine)
+            depth = bring_movers_forward(depth, scene, i, points[i])
         if depth.any():
             shutil.copyfile(image, part / image.name)
             steps = np.rint(depth * STEPS_PER_UNIT).clip(0, FARTHEST).astype(np.uint16)
