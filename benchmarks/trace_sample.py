@@ -25,7 +25,7 @@ from ssmde.data.scene_folder import read_scenes
 from ssmde.methods.teacher import build_teacher
 from ssmde.presets import PRESETS
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.training.loader import SnippetLoader
+from ssmde.training.module import SnippetLoader
 from ssmde.types import collate
 
 SIZE = (64, 96)

@@ -33,8 +33,7 @@ from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.presets import PRESETS
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
-from ssmde.training.loader import SnippetLoader
-from ssmde.training.module import build_optimizer
+from ssmde.training.module import SnippetLoader, build_optimizer
 from ssmde.training.validation import write_weights
 from ssmde.types import Batch, collate
 from tiny_networks import TinyDepthNet
@@ -117,7 +116,7 @@ def training(preset: str, folder: Path, *, student: bool = False) -> Iterator[fl
     method: nn.Module = build_teacher(config)
     if student:
         weights = folder / "teacher.safetensors"
-        write_weights(weights, config, method, None, 0)
+        write_weights(weights, config, method, {}, 0)
         config = replace(config, method="student", student=replace(config.student, teacher=weights))
         method = build_student(config)
     return losses(config, method)

@@ -15,7 +15,9 @@ SIZE = (120, 160)
 PLACES = ((LANE, 0.0), (0.3 - LANE, 1.0), (LANE, 8.0))  # of the cars: metres to the right, ahead
 
 
-def draw_traffic(cars: int, *, seed: int, distance: float, step: float, frames=44) -> DrawnClip:
+def draw_traffic(
+    cars: int, *, seed: int, distance: float, step: float, frames=44, size=SIZE
+) -> DrawnClip:
     """The camera stands 12 frames, then drives `step` metres a frame; the cars keep `distance`."""
     frame = np.arange(frames + 1)
     ahead = np.cumsum(np.clip((frame - STANDS) / 6, 0, 1) * step)
@@ -32,8 +34,8 @@ def draw_traffic(cars: int, *, seed: int, distance: float, step: float, frames=4
         track = Track(times=frame / 10, positions=place, headings=still)
         body = car(np.random.default_rng([seed, 3, number]), track)
         scene = replace(scene, bodies=(*scene.bodies, body))
-    K = from_hfov(SIZE, 65.0)
-    seen = [render(scene, T, K, SIZE, i / 10) for i, T in enumerate(T_world_cam[:frames])]
+    K = from_hfov(size, 65.0)
+    seen = [render(scene, T, K, size, i / 10) for i, T in enumerate(T_world_cam[:frames])]
     return DrawnClip(
         source="drawn: traffic", fps=10.0, images=np.stack([one.image for one in seen]),
         depth=np.stack([one.depth for one in seen]), poses=T_world_cam[:frames], intrinsics=K,

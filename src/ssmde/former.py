@@ -77,6 +77,7 @@ FORMER_OPTIONS: Mapping[str, str] = {
     "app --queue": "20 events wait, further ones are asked to come back later",
     "app --allowed-host": "reach the page from elsewhere by `ssh -L 7860:localhost:7860 MACHINE`, "
     "at http://localhost:7860, or take --share",
+    "label --checkpoint": "name the file behind the source: --source leres:FILE",
     "scale --speed": "take --camera-height, a few --points, or --poses with a poses.txt",
 }  # fmt: skip
 """Options of verbs that are no fields of a run, and what to do instead."""

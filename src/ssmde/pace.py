@@ -9,8 +9,7 @@ from ssmde.config import Config
 from ssmde.data.dataset import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.models.registry import choose_device
-from ssmde.training.loader import SnippetLoader
-from ssmde.training.module import TrainingModule
+from ssmde.training.module import SnippetLoader, TrainingModule
 from ssmde.training.run import build_method
 from ssmde.types import collate
 

@@ -22,7 +22,7 @@ Scalar = Float[Tensor, ""]  # such as a term of a loss
 
 
 # A new input touches four places: a field here; `SnippetDataset.read_snippet`, which fills it;
-# `training/loader.py`, where a loss asks for it; and the method that reads it.
+# `training/module.py`, where a loss asks for it; and the method that reads it.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """Neighboring frames of one video each, from the loader to the loss.

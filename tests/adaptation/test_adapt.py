@@ -33,8 +33,7 @@ def test_a_film_is_thinned_and_then_cut_into_windows_spread_over_it(frames, most
 def test_what_cannot_be_used_is_refused_before_any_work(tmp_path):
     film = tmp_path / "film"
     film.mkdir()
-    for number in range(3):
-        Image.new("RGB", (64, 48)).save(film / f"{number}.png")
+    Image.new("RGB", (64, 48)).save(film / "0.png")
     for minutes in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="minutes must be above 0"):
             adapt(film, tmp_path / "out", minutes=minutes)
@@ -60,34 +59,27 @@ def write_room(film, frames, size):
 
 @pytest.mark.slow
 def test_a_start_that_contradicts_the_tracked_points_is_handed_out_as_it_is(tmp_path):
-    """Its depth is upside down, or the points are: nobody knows, and nothing is learned."""
-    pytest.importorskip("pycolmap")
     write_room(tmp_path / "room", 24, (96, 128))
     tensors, metadata = read_weights(find_weights("small"))
     head = {name: -tensor for name, tensor in tensors.items() if ".decoder.heads." in name}
     assert head, "near becomes far"
     save_weights(tmp_path / "start.safetensors", tensors | head, metadata)
     out = tmp_path / "out"
-    found = adapt(tmp_path / "room", out, start=tmp_path / "start.safetensors", minutes=2,
-                  device="cpu", show_progress=False)  # fmt: skip
+    how = {"start": tmp_path / "start.safetensors", "minutes": 2, "device": "cpu"}
+    found = adapt(tmp_path / "room", out, show_progress=False, **how)
     assert (found.kept, found.steps, found.error_after) == ("start", 0, None)
     assert "cannot be trusted: tracked points and its own depth have a rank" in found.why
     assert "the weights of" in str(found)
     assert (out / "before_after.png").is_file()
-    handed, start = (
-        read_weights(file)[0] for file in (out / "best.safetensors", tmp_path / "start.safetensors")
-    )
+    handed, start = (read_weights(f)[0] for f in (out / "best.safetensors", how["start"]))
     assert all(bool((tensor == start[name]).all()) for name, tensor in handed.items())
-    assert adapt(tmp_path / "room", out, start=tmp_path / "start.safetensors", minutes=2,
-                 device="cpu") == found  # fmt: skip
+    assert adapt(tmp_path / "room", out, **how) == found
 
 
 @pytest.mark.slow
 def test_a_film_of_a_room_makes_the_network_better_there_and_the_same_call_again_does_nothing(
     tmp_path,
 ):
-    """A drawn room, whose end the network does not learn from."""
-    pytest.importorskip("pycolmap")
     film = tmp_path / "room"
     write_room(film, 40, (192, 256))
     found = adapt(film, tmp_path / "out", minutes=2, device="cpu", show_progress=False)

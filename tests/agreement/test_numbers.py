@@ -44,19 +44,19 @@ def enlarged(prediction):
     return prediction
 
 
+CROPS = {  # top, bottom, left, right, as shares
+    "kitti": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
+    "nyuv2": (45 / 480, 471 / 480, 41 / 640, 601 / 640),
+}
+
+
 def counted(truth, protocol):
     near, far = RANGES[protocol]
     with np.errstate(invalid="ignore"):
         valid = (truth > near) & (truth < far) & (truth < 1e4)
-    inside = np.zeros(SIZE, bool)
-    h, w = SIZE
-    if protocol == "kitti":
-        rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
-        inside[int(rows[0] * h) : int(rows[1] * h), int(columns[0] * w) : int(columns[1] * w)] = 1
-    elif protocol == "nyuv2":
-        inside[int(45 * h / 480) : int(471 * h / 480), int(41 * w / 640) : int(601 * w / 640)] = 1
-    else:
-        inside[:] = 1
+    top, bottom, left, right = CROPS.get(protocol, (0, 1, 0, 1))
+    (h, w), inside = SIZE, np.zeros(SIZE, bool)
+    inside[int(top * h) : int(bottom * h), int(left * w) : int(right * w)] = True
     return valid & inside
 
 

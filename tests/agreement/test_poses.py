@@ -8,7 +8,6 @@ from PIL import Image
 from ssmde.config import DataConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.scene_folder import read_scene
-from ssmde.datasets.sensors import pose_matrices
 from ssmde.geometry.camera import invert_motion
 
 POINT = np.array([0.3, -0.2, 5.0, 1.0])  # of the world: right, up, ahead
@@ -53,12 +52,3 @@ def test_a_point_of_the_target_is_moved_to_where_each_source_sees_it(scene, mirr
         np.testing.assert_allclose(moved[:3], side * seen(source), atol=1e-5)
         back = invert_motion(T) @ moved
         np.testing.assert_allclose(back[:3], side * seen(target), atol=1e-5)
-
-
-def test_quaternions_are_read_x_y_z_w_as_tum_writes_them():
-    turn = 0.3
-    (pose,) = pose_matrices(
-        np.array([[1.0, 2, 3]]), np.array([[0, np.sin(turn / 2), 0, np.cos(turn / 2)]])
-    )
-    c, s = np.cos(turn), np.sin(turn)
-    np.testing.assert_allclose(pose, [[c, 0, s, 1], [0, 1, 0, 2], [-s, 0, c, 3], [0, 0, 0, 1]])

@@ -54,8 +54,7 @@ def test_the_loss_is_the_sum_of_its_named_terms_and_the_teacher_stays_as_it_is(l
     assert {"forgetting_factor", "filter_dynamic"} <= set(out.statistics)
     out.loss.backward()
     assert [n for n, p in method.named_parameters() if p.requires_grad and p.grad is None] == []
-    after = method.teacher.state_dict()
-    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert_close(method.teacher.state_dict(), before, rtol=0, atol=0)
     assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())
     assert not any(module.training for module in method.teacher.modules())
 
@@ -84,13 +83,8 @@ def test_labels_fade_exponentially_where_they_are_to_and_the_teacher_does_not():
 def test_what_moves_is_left_out_of_the_views_and_of_labels_of_static_areas():
     method = student(StudentConfig(labels="static")).eval()
     honest = method.mask_filter.forward
-    moving = torch.zeros(2, 1, H, W, dtype=torch.bool)
-    moving[..., W // 2 :] = True
-
-    def everything_on_the_right_moves(prediction):
-        return replace(honest(prediction), dynamic=moving, static=~moving)
-
-    method.mask_filter.forward = everything_on_the_right_moves
+    right = (torch.arange(W) >= W // 2).expand(2, 1, H, W)
+    method.mask_filter.forward = lambda found: replace(honest(found), dynamic=right, static=~right)
     some = random_batch(step=0.02)
     before = method(some, 0.0).terms
     some.pseudo_depth[..., W // 2 + 2 :] *= 3.0  # two pixels off: normals read their neighbors
@@ -106,17 +100,6 @@ def test_without_poses_the_unit_of_the_teachers_depth_does_not_matter():
     after = method(unposed, 0.0).maps
     assert_close(after["teacher_weight"], before["teacher_weight"], rtol=1e-3, atol=1e-4)
     assert_close(after["teacher_depth"], before["teacher_depth"], rtol=1e-4, atol=1e-5)
-
-
-def test_views_that_show_nothing_give_a_finite_loss_with_a_gradient():
-    away = torch.eye(4).repeat(2, 2, 1, 1)
-    away[..., 2, 3] = -1e4  # every point lies behind the sources
-    method = student()
-    out = method(replace(random_batch(step=0.02), T_src_tgt=away), 0.0)
-    out.loss.backward()
-    assert torch.isfinite(out.loss)
-    grads = [p.grad for p in method.depth_net.parameters()]
-    assert all(g is not None and torch.isfinite(g).all() for g in grads)
 
 
 def test_labels_that_are_wanted_and_missing_are_asked_for():
@@ -151,17 +134,14 @@ def test_without_poses_the_depth_of_a_label_counts_up_to_scale_and_shift():
 
 def test_a_student_is_built_from_the_weights_of_stage_one(tmp_path):
     config = Config(model=ModelConfig(encoder="resnet18_half"), loss=LOSS)
-    first = build_teacher(config)
-    save_weights(tmp_path / "best.safetensors", first.state_dict(), {})
-    second = build_student(
-        replace(config, student=StudentConfig(teacher=tmp_path / "best.safetensors"))
-    )
+    first, weights = build_teacher(config), tmp_path / "best.safetensors"
+    asked = replace(config, student=StudentConfig(teacher=weights))
+    with pytest.raises(FileNotFoundError, match=r"best\.safetensors"):
+        build_student(asked)
+    save_weights(weights, first.state_dict(), {})
+    second = build_student(asked)
     for own in (second, second.teacher):
         found = own.state_dict()
         assert all(torch.equal(found[key], value) for key, value in first.state_dict().items())
     with pytest.raises(ValueError, match=r"stage 2 needs the weights of stage 1"):
         build_student(Config())
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        build_student(
-            replace(config, student=StudentConfig(teacher=tmp_path / "nowhere.safetensors"))
-        )

@@ -1,6 +1,5 @@
 """Stage 1: views held against each other, the terms of the loss, and the warm-up."""
 
-import copy
 import math
 from dataclasses import replace
 from functools import cache
@@ -13,8 +12,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from ssmde.config import Config, LossConfig, ModelConfig
-from ssmde.geometry.camera import invert_motion, rigid_motion
-from ssmde.methods.self_supervised import Comparison, compare, join_sources
+from ssmde.geometry.camera import rigid_motion
+from ssmde.methods.self_supervised import compare, join_sources
 from ssmde.methods.teacher import (
     TURN_BLURS,
     Teacher,
@@ -46,43 +45,23 @@ def step(x: float = 0.0, z: float = 0.0) -> torch.Tensor:
 def test_the_true_depth_and_motion_explain_a_sideways_step():
     wide = torch.rand(1, 3, H, W + 2, dtype=torch.float64)
     view, other = wide[..., :W], wide[..., 2:]  # the other camera stands two pixels to the right
-    found = compare(view, other, wall(2.0), step(x=-2 * 2.0 / F), K, other_depth=wall(2.0))
-    assert found.visible.sum() == H * (W - 2)
-    seen = found.error[found.visible]  # also beside the unseen columns: they darken no window
+    error, _, visible = compare(view, other, wall(2.0), step(x=-2 * 2.0 / F), K)
+    assert visible.sum() == H * (W - 2)
+    seen = error[visible]  # also beside the unseen columns: they darken no window
     assert_close(seen, torch.zeros_like(seen), atol=1e-6, rtol=0)
-    wrong = compare(view, other, wall(2.0), step(x=2 * 2.0 / F), K)
-    assert wrong.error[..., 3:-3].mean() > 0.2  # the same step taken backwards explains nothing
+    wrong, *_ = compare(view, other, wall(2.0), step(x=2 * 2.0 / F), K)
+    assert wrong[..., 3:-3].mean() > 0.2  # the same step taken backwards explains nothing
 
 
-def test_walking_forward_makes_an_unmoved_depth_inconsistent():
-    found = compare(IMAGE, IMAGE, wall(3.0), step(z=-1.0), K, other_depth=wall(3.0))
-    expected = torch.full_like(found.error, 1 / 5)  # computed 2, sampled 3
-    assert_close(found.inconsistency[found.visible], expected[found.visible])
-
-
-def test_points_behind_the_other_camera_are_not_visible_and_stay_bounded():
-    found = compare(IMAGE, IMAGE, wall(1.0), step(z=-2.0), K, other_depth=wall(1.0))
-    assert not found.visible.any()
-    assert 0 <= found.inconsistency.min() <= found.inconsistency.max() < 1
-
-
-def maps(*values: tuple[float, float, bool]) -> Comparison:
-    """One pixel seen from several sources, as (error, inconsistency, visible)."""
-    return Comparison(*(torch.tensor(v).view(-1, 1, 1, 1) for v in zip(*values, strict=True)))
-
-
-def test_the_best_source_brings_its_own_inconsistency():
-    joined = join_sources(maps((0.4, 0.1, True), (0.2, 0.7, True)), 2)
-    assert joined.error.item() == pytest.approx(0.2)
-    assert joined.inconsistency.item() == pytest.approx(0.7)
-    unseen = join_sources(maps((0.4, 0.1, False), (0.2, 0.7, False)), 2)
-    assert not unseen.visible.any()
-    assert unseen.error.item() == 0
+@pytest.mark.parametrize(("visible", "joined"), [(True, (0.2, 0.7)), (False, (0.0, 0.0))])
+def test_the_best_source_brings_its_own_inconsistency(visible, joined):
+    pixel = ((0.4, 0.2), (0.1, 0.7), (visible, visible))  # in two sources
+    found = join_sources(tuple(torch.tensor(two).view(2, 1, 1, 1) for two in pixel), 2)
+    assert [value.item() for value in found] == pytest.approx([*joined, visible])
 
 
 # Terms
 
-MODEL = ModelConfig(encoder="resnet18_half")
 EVERYTHING = LossConfig(geometry=0.5, scales=(0, 1, 2, 3))
 ONE_SIZE = LossConfig(geometry=0.5)
 
@@ -93,7 +72,7 @@ def teacher(loss: LossConfig = ONE_SIZE) -> Teacher:
 
 
 def test_the_loss_is_the_sum_of_its_named_terms_and_every_weight_learns():
-    method = build_teacher(Config(model=MODEL, loss=EVERYTHING))
+    method = build_teacher(Config(model=ModelConfig(encoder="resnet18_half"), loss=EVERYTHING))
     out = method(random_batch(), 0.0)
     assert set(out.terms) == {"photometric", "geometry", "smoothness"}
     assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
@@ -101,21 +80,14 @@ def test_the_loss_is_the_sum_of_its_named_terms_and_every_weight_learns():
     assert all(m.shape == (2, 1, 32, 64) and not m.requires_grad for m in out.maps.values())
     out.loss.backward()
     assert [name for name, p in method.named_parameters() if p.grad is None] == []
-    copied = copy.deepcopy(method)  # nothing of a step is kept
-    assert_close(copied(random_batch(), 0.0).loss, method(random_batch(), 0.0).loss)
+    thrice = teacher(replace(ONE_SIZE, geometry=1.5))(random_batch(), 0.0).terms["geometry"]
+    assert_close(thrice, 3 * teacher()(random_batch(), 0.0).terms["geometry"])
+    alone = teacher(LossConfig(geometry=0.0, smoothness=0.0))(random_batch(), 0.0)
+    assert set(alone.terms) == {"photometric"}
     with torch.autocast("cpu", torch.bfloat16):
         out = method(random_batch(), 0.0)
     assert out.loss.dtype == torch.float32
     assert torch.isfinite(out.loss)
-
-
-def test_weights_multiply_their_terms_and_one_of_zero_leaves_its_term_out():
-    once, thrice = teacher(), teacher(replace(ONE_SIZE, geometry=1.5))
-    first, second = once(random_batch(), 0.0).terms, thrice(random_batch(), 0.0).terms
-    assert_close(second["geometry"], 3 * first["geometry"])
-    assert_close(second["photometric"], first["photometric"])
-    out = teacher(LossConfig(geometry=0.0, smoothness=0.0))(random_batch(), 0.0)
-    assert set(out.terms) == {"photometric"}
 
 
 def test_the_loss_of_a_batch_is_the_mean_of_its_images_and_the_order_of_sources_does_not_matter():
@@ -129,26 +101,13 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_images_and_the_order_of_sources_
     assert_close(together, method(replace(whole, sources=whole.sources.flip(1)), 0.0).loss)
 
 
-class FarAway(nn.Module):
-    """A pose network that says every source looks from behind the scene."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.z = nn.Parameter(torch.tensor(-1e4))
-
-    def forward(self, target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        T = torch.eye(4).repeat(target.shape[0], 1, 1)
-        return T + self.z * (torch.arange(16).view(4, 4) == 11)
-
-
 @pytest.mark.parametrize("fault", ["black frames", "nothing in sight"])
 def test_where_no_pixel_counts_the_gradient_is_finite(fault):
-    method, batch = teacher(), random_batch()
+    method, batch = teacher(LossConfig()), random_batch(step=0.02)
     if fault == "black frames":
-        black = [torch.zeros_like(x) for x in (batch.target, batch.sources)]
-        batch = replace(batch, target=black[0], sources=black[1])
+        batch = replace(batch, target=0 * batch.target, sources=0 * batch.sources)
     else:
-        method = Teacher(TinyDepthNet(), FarAway(), LossConfig(smoothness=0.0))
+        batch.T_src_tgt[..., 2, 3] = -1e4  # every point lies behind the sources
     out = method(batch, 0.0)
     out.loss.backward()
     assert torch.isfinite(out.loss)
@@ -187,8 +146,8 @@ def test_tracked_points_pull_the_depth_to_theirs():
     off = (depth[:, 0, :, ::8, ::8] / 2).log().abs().mean()
     assert_close(terms["sparse_depth"], 0.5 * off.detach())
     assert "sparse_depth" not in method(known, 0.5).terms
-    none = method(replace(known, sparse_depth=torch.zeros_like(sparse)), 0.5).terms["sparse_depth"]
-    assert none == 0
+    nothing = replace(known, sparse_depth=torch.zeros_like(sparse))
+    assert method(nothing, 0.5).terms["sparse_depth"] == 0
 
 
 # Warm-up
@@ -218,22 +177,13 @@ def rotation_error(T_src_tgt):
     return motion_error(target, source, anywhere, turn, K, blurs=TURN_BLURS)
 
 
-def test_the_true_turn_explains_the_frame_better_than_none_or_its_inverse():
-    T = turning_camera()[2]
-    assert rotation_error(T) < 0.3 * rotation_error(torch.eye(4)[None])
-    assert rotation_error(T) < 0.2 * rotation_error(invert_motion(T))
-
-
 def test_translation_changes_nothing_and_gets_no_gradient():
-    T = turning_camera()[2]
-    moved = T.clone()
+    moved = turning_camera()[2].clone()
     moved[:, :3, 3] += 7.0
-    moved.requires_grad_()
-    error = rotation_error(moved)
-    assert_close(error, rotation_error(T))
+    error = rotation_error(moved.requires_grad_())
+    assert_close(error, rotation_error(turning_camera()[2]))
     (gradient,) = torch.autograd.grad(error, moved)
-    assert gradient[:, :3, 3].abs().max() == 0
-    assert gradient[:, :3, :3].abs().max() > 0
+    assert [bool(part.any()) for part in gradient[:, :3].split((3, 1), 2)] == [True, False]
 
 
 def test_the_turn_is_found_from_nothing_by_descent():

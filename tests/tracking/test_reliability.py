@@ -27,11 +27,8 @@ def drive(followed=0.0, step=0.6):
     path[:, 2] = step * np.arange(FRAMES)
     seen = [points + along[:, None] * place - place for place in path]
     rays = [at[:, :2] / at[:, 2:] for at in seen]
-    pairs = [
-        Pair(i, i + gap, rays[i], rays[i + gap])
-        for gap in (1, 2, 4, 8)
-        for i in range(FRAMES - gap)
-    ]
+    gaps = [(i, i + gap) for gap in (1, 2, 4, 8) for i in range(FRAMES - gap)]
+    pairs = [Pair(i, j, rays[i], rays[j]) for i, j in gaps]
     return poses(path, np.zeros((FRAMES, 3))), pairs
 
 

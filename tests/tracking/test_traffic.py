@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow
 
 
 def track_traffic(folder, cars, **how):
-    pytest.importorskip("pycolmap")
     clip = draw_traffic(cars, **how)
     write_clip(clip, folder)
     (found,) = track(folder, threads=1, show_progress=False)

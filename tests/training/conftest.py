@@ -13,19 +13,16 @@ from tiny_networks import build_tiny_teacher
 HEIGHT, WIDTH, FRAMES = 32, 64, 14
 
 
-def draw_frame(shift: int) -> Image.Image:
-    rows, columns = np.mgrid[:HEIGHT, shift : shift + WIDTH]
-    channels = [np.sin(columns / (3 + c) + rows / (4 - c)) for c in range(3)]
-    return Image.fromarray((127.5 + 120 * np.stack(channels, -1)).astype(np.uint8))
-
-
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     """A data folder with one scene and no truth."""
     scene = tmp_path / "data" / "slide"
     scene.mkdir(parents=True)
     for i in range(FRAMES):
-        draw_frame(2 * i).save(scene / f"{i:03d}.png")
+        rows, columns = np.mgrid[:HEIGHT, 2 * i : 2 * i + WIDTH]
+        channels = [np.sin(columns / (3 + c) + rows / (4 - c)) for c in range(3)]
+        pixels = (127.5 + 120 * np.stack(channels, -1)).astype(np.uint8)
+        Image.fromarray(pixels).save(scene / f"{i:03d}.png")
     (scene / "cam.txt").write_text("50 0 31.5\n0 50 15.5\n0 0 1\n")
     for split in ("train", "val"):
         (tmp_path / "data" / f"{split}.txt").write_text("slide\n")

@@ -44,7 +44,6 @@ def send_in_validation(monkeypatch, number, step):
 
 
 def stop_and_go_on(config, number, send, step, monkeypatch):
-    """Folder of a run that was stopped once and went on."""
     before = [signal.getsignal(each) for each in STATUS]
     with monkeypatch.context() as patch:
         send(patch, number, step)
@@ -96,11 +95,9 @@ def test_a_stopped_student_goes_on_with_the_same_teacher(small_run, monkeypatch,
     short = replace(small_run.train, steps=2, batch_size=1)
     teacher = train(replace(small_run, name="teacher", train=short)) / "last.safetensors"
     student = replace(
-        small_run,
-        method="student",
-        student=StudentConfig(teacher=teacher),
+        small_run, method="student", student=StudentConfig(teacher=teacher),
         train=replace(short, **CLOCK),
-    )
+    )  # fmt: skip
     whole = train(replace(student, name="whole"))
     assert_same_run(stop_and_go_on(student, signal.SIGTERM, send, step, monkeypatch), whole)
 

@@ -1,25 +1,23 @@
 """Whole runs of tiny networks: what they leave behind, how they go on, and what they refuse."""
 
 import json
+import re
+from contextlib import suppress
 from dataclasses import replace
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
-from torch.testing import assert_close
-from torch.utils.data import DataLoader
 
-from ssmde.config import TrainConfig, load_config
+from ssmde.config import PseudoDepthConfig, TrainConfig, load_config
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import read_weights
-from ssmde.preparation.packing import pack
 from ssmde.training import train
 from ssmde.training.checkpoints import write_config
 from ssmde.training.module import TrainingError, TrainingModule
-from ssmde.types import Batch
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -28,43 +26,8 @@ def with_clock(config, **clock):
     return replace(config, train=replace(config.train, **clock))
 
 
-@pytest.mark.slow  # by default: the loader alone, in tests/data/test_dataset.py
-def test_the_number_of_workers_changes_nothing(small_run, losses):
-    one = train(replace(small_run, name="one"))
-    data = replace(small_run.data, workers=2)
-    assert losses(train(replace(small_run, name="two", data=data))) == losses(one)
-
-
 class StopError(Exception):
     pass
-
-
-def test_packed_data_gives_the_same_losses_to_the_last_bit_also_after_going_on(
-    small_run, tmp_path, monkeypatch, losses
-):
-    small_run = with_clock(small_run, validate_every=1)
-    root, size = small_run.data.root, small_run.data.image_size
-    done = pack(root, tmp_path / "packed", size=size, shard_frames=4, show_progress=False)
-    assert done.frames == {"train": 14, "val": 14}
-    packed = replace(small_run.data, root=tmp_path / "packed")
-    whole = train(small_run)
-    half = replace(small_run, name="packed", data=packed)
-
-    def stop(_, trainer, *__):
-        if trainer.global_step == 3:  # after a checkpoint, in the middle of an epoch
-            raise StopError
-
-    with monkeypatch.context() as stopping:
-        stopping.setattr("ssmde.training.log.RunLog.on_train_batch_start", stop)
-        with pytest.raises(StopError):
-            train(half)
-    resumed = train(half, resume=True)
-    for name in ("train/loss", "val/photometric"):
-        values = losses(resumed, name)
-        assert values == losses(whole, name)
-        assert [step for step, _ in values] == [1, 2, 3, 4]  # every step once
-    best = json.loads(read_weights(resumed / "best.safetensors")[1]["metrics"])["photometric"]
-    assert best == min(float(value) for _, value in losses(resumed, "val/photometric"))
 
 
 def poison(monkeypatch, step: int, *, gradient: bool = False) -> None:
@@ -87,7 +50,7 @@ def poison(monkeypatch, step: int, *, gradient: bool = False) -> None:
 
 @pytest.mark.parametrize(
     ("gradient", "message"),
-    [(False, r"nan at step 4: smoothness = nan; frames slide/"),
+    [(False, r"nan at step 4, frames slide/.*: smoothness = nan"),
      (True, r"the gradient is nan at step 4, frames slide/")],
 )  # fmt: skip
 def test_what_is_no_number_stops_the_run_by_name_before_it_reaches_the_weights(
@@ -98,15 +61,13 @@ def test_what_is_no_number_stops_the_run_by_name_before_it_reaches_the_weights(
         train(small_run)
     kept = torch.load(small_run.output / "small" / "last.ckpt", weights_only=True)
     assert kept["global_step"] == 2
-    assert all(torch.isfinite(t).all() for t in kept["state_dict"].values())
 
 
 def test_a_full_disk_keeps_the_former_checkpoint(small_run, monkeypatch):
-    honest, calls = torch.save, []
+    honest = torch.save
 
     def save(checkpoint, file):
-        calls.append(0)
-        if len(calls) == 2:
+        if checkpoint["global_step"] == 4:
             file.write(b"half a checkpoint")
             raise OSError(28, "No space left on device")
         honest(checkpoint, file)
@@ -169,7 +130,7 @@ def test_a_folder_with_files_of_others_is_no_place_for_a_run(small_run, name):
 
 
 def test_a_run_without_a_checkpoint_begins_again_and_an_unreadable_frame_is_reported(
-    small_run, capsys, losses
+    small_run, capsys
 ):
     folder = small_run.output / "small"
     folder.mkdir(parents=True)
@@ -184,7 +145,6 @@ def test_a_run_without_a_checkpoint_begins_again_and_an_unreadable_frame_is_repo
     assert "has no checkpoint yet: it begins again" in said
     assert "unreadable frames were skipped" in said
     assert not list(folder.glob(".*.part"))
-    assert [step for step, _ in losses(folder)] == [1, 2, 3, 4]
 
 
 def test_what_cannot_be_trained_or_resumed_is_said_before_anything_is_written(small_run):
@@ -215,47 +175,17 @@ def test_a_validation_with_truth_scores_depth_and_shows_it(small_run, losses):
     with Image.open(folder / "panels" / "step-0000004.png") as picture:
         assert picture.width >= 4 * 64  # frame, prediction, truth and error beside each other
     _, metadata = read_weights(folder / "best.safetensors")
-    assert set(json.loads(metadata["metrics"])) >= {"abs_rel", "d1"}
+    best = json.loads(metadata["metrics"])
+    assert best["abs_rel"] == min(float(v) for _, v in losses(folder, "val/abs_rel"))
 
 
-class OwnSnippets(pl.LightningDataModule):
-    """Batches that come from no folder, with labels that have no value."""
-
-    def batches(self, count):
-        random = torch.Generator().manual_seed(0)
-        camera = torch.tensor([[50.0, 0, 31.5], [0, 50, 15.5], [0, 0, 1]])
-        shape = (count, 2, 3, 3, 32, 64)
-        return [
-            Batch(
-                target=frames[:, 0], sources=frames[:, 1:], intrinsics=camera.repeat(2, 1, 1),
-                color=torch.eye(3, 4).repeat(2, 1, 1), names=("own/0", "own/1"),
-                pseudo_depth=torch.zeros(2, 1, 32, 64),
-            )
-            for frames in torch.randint(0, 256, shape, dtype=torch.uint8, generator=random)
-        ]  # fmt: skip
-
-    def train_dataloader(self):
-        return DataLoader(self.batches(4), batch_size=None)
-
-
-class ValidatedSnippets(OwnSnippets):
-    def val_dataloader(self):
-        return DataLoader(self.batches(1), batch_size=None)
-
-
-@pytest.mark.parametrize("data", [OwnSnippets, ValidatedSnippets])
-def test_a_data_module_of_ones_own_trains_and_empty_labels_are_warned_of_once(
-    small_run, tmp_path, capsys, losses, data
-):
-    away = replace(small_run, data=replace(small_run.data, root=tmp_path / "none"))
-    folder = train(away, data=data())
-    assert [step for step, _ in losses(folder)] == [1, 2, 3, 4]
-    assert (folder / "last.safetensors").is_file()
-    validated = data is ValidatedSnippets
-    assert (folder / "best.safetensors").exists() == validated
-    assert len(losses(folder, "val/photometric")) == 2 * validated
+def test_labels_without_a_value_are_warned_of_once(small_run, capsys):
+    info = LabelInfo(source="test", kind="depth", affine=True, licence="none")
+    last = {"013": np.ones((32, 64), np.float32)}  # which is the target of no snippet
+    write_labels(small_run.data.root / "slide" / "pseudo_depth", info, last)
+    train(replace(small_run, pseudo_depth=PseudoDepthConfig(depth=0.1)))
     said = capsys.readouterr().err
-    assert said.count("the labels of frames own/0, own/1 have no value at step 1") == 1
+    assert re.findall(r"the labels have no value at step (\d), frames slide", said) == ["1"]
 
 
 # The average of the weights
@@ -285,28 +215,13 @@ def test_the_average_is_the_sum_by_hand_and_its_first_steps_count_more():
 
 
 def test_inside_the_network_is_the_average_and_afterwards_itself_even_after_an_error():
-    m = averaging(0.9)
-    weight = m.method.depth_net[0].weight
-    m.averaged.network[0].weight.data.fill_(5.0)
-    weight.data.fill_(1.0)
-    inside = m.averaged_weights()
-    inside.__enter__()
-    assert weight.item() == 5.0
-    with pytest.raises(StopError):
-        inside.gen.throw(StopError)
-    assert weight.item() == 1.0
-    plain = averaging(0.0)  # without an average the network stays itself
-    before = plain.method.depth_net[0].weight.item()
-    with plain.averaged_weights():
-        assert plain.method.depth_net[0].weight.item() == before
-
-
-@pytest.mark.slow
-def test_a_run_keeps_the_average_and_learns_as_without(small_run, losses):
-    """That it goes on with it to the last bit is in test_stopping.py."""
-    averaged = train(with_clock(replace(small_run, name="averaged"), average=0.9, steps=3))
-    plain = train(with_clock(replace(small_run, name="plain"), steps=3))
-    a, own = (read_weights(folder / "last.safetensors")[0] for folder in (averaged, plain))
-    assert losses(plain)[-1] == losses(averaged)[-1]  # what learns is the same
-    assert any(not torch.equal(own[key], a[key]) for key in a)  # what is kept is not
-    assert_close(own, a, rtol=0.1, atol=1e-3)
+    for share, within in ((0.9, 5.0), (0.0, 1.0)):  # without an average it stays itself
+        m = averaging(share)
+        weight = m.method.depth_net[0].weight
+        weight.data.fill_(1.0)
+        if m.averaged is not None:
+            m.averaged.network[0].weight.data.fill_(5.0)
+        with suppress(StopError), m.averaged_weights():
+            assert weight.item() == within
+            raise StopError
+        assert weight.item() == 1.0

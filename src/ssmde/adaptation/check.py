@@ -27,24 +27,13 @@ HeldOut = list[tuple[Path, Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
 
 
 def find_doubt(scene: Path) -> str:
-    """Why the tracked motion of a labeled scene cannot be trusted; empty if it can.
-
-    Motion that explains the matches is not enough: its points also have to lie in the order of the
-    start network's depth, and keep their unit beside it.
-    """
+    """Why the tracked motion of a labeled scene cannot be trusted; empty if it can."""
     info = read_json(scene / TRACKED_INFO)
     if info["doubtful"] and not info["found"]:
-        return (
-            f"it explains {info['explained']:.0%} of the matches of distant frames; most of what "
-            "is seen moves, such as cars ahead as fast as the camera"
-        )
+        matches = f"it explains {info['explained']:.0%} of the matches of distant frames"
+        return f"{matches}; most of what is seen moves, such as cars ahead as fast as the camera"
+    # Its points also have to lie in the order of the start network's depth, in one unit.
     return doubt_about_points(scene)
-
-
-def all_frames(scenes: Sequence[Path]) -> HeldOut:
-    """Every frame, without points."""
-    nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
-    return [(image, *nothing) for folder in scenes for image in read_scene(folder).images]
 
 
 def find_held_out(scenes: Sequence[Path]) -> HeldOut:
@@ -67,7 +56,7 @@ def find_held_out(scenes: Sequence[Path]) -> HeldOut:
 
 
 def point_error(network: Predictor, held_out: HeldOut) -> float:
-    """See `Adapted.error_before`."""
+    """Mean difference of log depth from that of the points, without the median of each frame."""
     errors: list[float] = []
     for image, pixels, depth in held_out:
         found = network.predict(image).depth

@@ -1,17 +1,11 @@
 """`ssmde adapt`: a film in, a depth network that is right there out, never worse than before.
 
-A network that has seen many places labels the frames of a film. Tracked points, whose depth follows
-from the motion of the camera, correct its labels where the scene stands still; what moves keeps its
-depth in the scale of the image (`data/pseudo_labels.py`). The network then learns from its own
-corrected labels. This is the self-distillation of SS-MDE (Hu et al., Sensors 2024,
-https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its depth in
-that of the LeReS pseudo-depth, and points in the place of the photometric loss.
-
-Where the motion of the camera cannot be trusted (`tracking/reliability.py`), nothing is learned
-from its points; where too little is left, the weights of the start are handed out.
-
-The points of frames that it did not learn from decide in the end whether the new weights are handed
-out, or those it started from. No truth is asked for.
+A network that has seen many places labels the frames of a film. Tracked points correct its labels
+where the scene stands still (`data/pseudo_labels.py`), and it learns from them: the
+self-distillation of SS-MDE (Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090), with the
+start network in the place of the teacher, its depth in that of the LeReS pseudo-depth, and points
+in the place of the photometric loss. Points of frames that it did not learn from decide in the end
+whether the new weights are handed out, or those it started from.
 """
 
 import math
@@ -26,15 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ssmde.adaptation.check import (
-    HELD_OUT,
-    all_frames,
-    draw_comparison,
-    find_doubt,
-    find_held_out,
-    hand_out,
-    point_error,
-)
+from ssmde.adaptation import check
 from ssmde.config import AffineConfig, Config, read_config
 from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_list, write_scene_info
 from ssmde.data.scene_folder import read_scene, read_scenes
@@ -59,8 +45,7 @@ WIDTH = 640  # pixels; wider frames are made so narrow
 LEAST_MOTION = 0.01  # of the image's width, from frame to frame: a step of slow walking
 FRAMES_PER_MINUTE = 24.0  # of the time given: tracking takes about a second a frame
 FEWEST_FRAMES = 10  # with corrected labels; fewer teach a network nothing
-# Frames that are tracked together, where a film has more than there is time for. Long, for frames
-# full of people are tracked by way of those before and after: decision 18.
+# Frames that are tracked together, where a film has more than there is time for: decision 18.
 WINDOW = 120
 SPARSEST = 3  # every third frame at most: the next has to show the same points
 ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
@@ -79,9 +64,7 @@ class Adapted:
     kept: Literal["adapted", "start"]  # whose weights were handed out
     why: str  # what decided
     start: str  # name or path of the weights it started from
-    error_before: float | None
-    """Difference of its log depth from that of tracked points on held-out frames, the mean over
-    their points after the median of each frame is taken out; None if no motion can be trusted."""
+    error_before: float | None  # see `point_error`; None if no motion can be trusted
     error_after: float | None  # the same after the training
     frames: int  # that were learned from
     steps: int  # of training
@@ -93,25 +76,16 @@ class Adapted:
     def __str__(self) -> str:
         """What came out, for the screen."""
         whose = "adapted weights" if self.kept == "adapted" else f"the weights of {self.start}"
-        out, film = shlex.quote(self.out), shlex.quote(self.source)
-        return (
-            f"camera: {self.camera}\n{whose}: {self.why}\n"
-            f"look at {Path(self.out) / PICTURE}\nnext: ssmde predict {out} {film} depth"
-        )
+        following = f"next: ssmde predict {shlex.join([self.out, self.source])} depth"
+        look = f"look at {Path(self.out) / PICTURE}"
+        return f"camera: {self.camera}\n{whose}: {self.why}\n{look}\n{following}"
 
 
 def adapt(
-    source: Path,
-    out: Path,
-    *,
-    start: str | Path = DEFAULT_WEIGHTS,
-    minutes: int | float = 10.0,
-    hfov_degrees: int | float | None = None,
-    seed: int = 0,
-    device: Device = "auto",
-    overwrite: bool = False,
-    show_progress: bool = True,
-) -> Adapted:
+    source: Path, out: Path, *, start: str | Path = DEFAULT_WEIGHTS, minutes: int | float = 10.0,
+    hfov_degrees: int | float | None = None, seed: int = 0, device: Device = "auto",
+    overwrite: bool = False, show_progress: bool = True,
+) -> Adapted:  # fmt: skip
     """Make a network better at the place that your own film shows, from the film alone.
 
     It labels the frames itself, points whose depth the camera's motion tells correct the labels,
@@ -145,8 +119,9 @@ def adapt(
     """
     if not (minutes > 0 and math.isfinite(minutes)):
         raise ValueError(f"minutes must be above 0, got {minutes}")
-    weights = find_weights(start)
-    sources = _sources(source)
+    weights, sources = find_weights(start), [source]
+    if any((source / name).is_file() for name in ("train.txt", "val.txt")):  # of scene folders
+        sources = [scene.images[0].parent for scene in read_scenes(source, "train")]
     widest = max(one.size()[1] for one in find_sources(sources))
     mark = mark_of(
         sources=[identity(one) for one in sources], start=identity(weights),
@@ -179,7 +154,7 @@ def adapt(
     with stage("label"):
         label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
               show_progress=show_progress)  # fmt: skip
-        doubts = [find_doubt(scene) for scene in scenes]
+        doubts = [check.find_doubt(scene) for scene in scenes]
         trusted = [scene for scene, doubt in zip(scenes, doubts, strict=True) if not doubt]
     before = after = load(weights, device=choose_device(device))
     found = Adapted(
@@ -189,12 +164,12 @@ def adapt(
     chosen = weights
     try:
         frames = _correct(scenes, trusted, work / "learn", show_progress)
-        held_out = find_held_out(trusted)
+        held_out = check.find_held_out(trusted)
     except ValueError:
-        if not any(doubts):
+        if not (reason := next(filter(None, doubts), "")):
             raise
-        held_out = all_frames(scenes)
-        reason = next(doubt for doubt in doubts if doubt)
+        none = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)  # points
+        held_out = [(image, *none) for scene in scenes for image in read_scene(scene).images]
         found = replace(found, why=f"the camera's motion cannot be trusted: {reason}")
     else:
         with stage("train"):
@@ -206,7 +181,7 @@ def adapt(
                 train(config, resume=(work / config.name / "last.ckpt").is_file())
         with stage("check"):
             after = load(trained, device=choose_device(device))
-            first, last = (point_error(network, held_out) for network in (before, after))
+            first, last = (check.point_error(network, held_out) for network in (before, after))
         better = last < (1 - LEAST_GAIN) * first
         points = f"{first:.3f} before, {last:.3f} after, on {len(held_out)} held-out frames"
         found = replace(
@@ -216,10 +191,10 @@ def adapt(
         )  # fmt: skip
         chosen = trained if better else weights
     with recorded(mark):
-        hand_out(chosen, weights, out / RESULT, before, after, held_out)
+        check.hand_out(chosen, weights, out / RESULT, before, after, held_out)
         title = "after" if found.kept == "adapted" else "after, not kept"
         networks = {"before": before} | ({title: after} if found.steps else {})
-        write_png(out / PICTURE, draw_comparison(networks, held_out))
+        write_png(out / PICTURE, check.draw_comparison(networks, held_out))
         write_json(out / REPORT, asdict(found))
     return found
 
@@ -231,13 +206,6 @@ STAGES = {
     "train": "the network learns from the corrected labels",
     "check": "does it agree with points of frames it did not learn from?",
 }
-
-
-def _sources(source: Path) -> list[Path]:
-    """A film or a folder of images as it is; of a folder of scene folders, these."""
-    if source.is_dir() and any((source / f"{part}.txt").is_file() for part in ("train", "val")):
-        return [scene.images[0].parent for scene in read_scenes(source, "train")]
-    return [source]
 
 
 def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
@@ -297,18 +265,14 @@ def _track(scenes: Sequence[Path], seed: int, show_progress: bool) -> str:
 def _correct(
     scenes: Sequence[Path], trusted: Sequence[Path], root: Path, show_progress: bool
 ) -> int:
-    """Scene folders to learn from, of all frames but the held-out; how many frames they have.
-
-    Frames whose motion cannot be trusted keep the labels as they are: what moves is often seen in
-    these alone, and a network that learns from others only forgets it. `ValueError` if too few
-    frames have corrected labels.
-    """
+    """Scene folders to learn from, of all frames but the held-out; how many frames they have."""
     names, corrected = list[str](), 0
     for scene in scenes:
         target = root / scene.name
         if not target.exists():
+            # Where motion cannot be trusted labels stay: what moves is often seen there alone.
             write_corrected(
-                scene, target, until=1 - HELD_OUT, uncorrected=scene not in trusted,
+                scene, target, until=1 - check.HELD_OUT, uncorrected=scene not in trusted,
                 show_progress=show_progress,
             )  # fmt: skip
         if target.exists():
@@ -332,8 +296,9 @@ def _training(
     (film, *_) = read_scenes(work / "learn", "train")
     size = load(weights, device="cpu").size_for(film.image_size)
     preset = AFFINE_INDOOR
-    data = replace(preset.data, root=work / "learn", image_size=size, zoom=1.5, color_jitter=0.5,
-                   workers=0)  # fmt: skip
+    data = replace(
+        preset.data, root=work / "learn", image_size=size, zoom=1.5, color_jitter=0.5, workers=0
+    )
     clock = replace(
         preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE, warmup_steps=10,
         average=0.98, encoder_lr_multiplier=ENCODER_RATE, seed=seed, accelerator=device,

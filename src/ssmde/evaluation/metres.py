@@ -275,11 +275,12 @@ def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
     T, K = (torch.from_numpy(matrix).float() for matrix in matrices)
 
     def error(factor: float) -> float:
-        maps = compare(target, sources, (factor * depth).expand(n, 1, -1, -1), T, K.expand(n, 3, 3))
-        seen = maps.visible.double()
+        at = (factor * depth).expand(n, 1, -1, -1)
+        errors, _, visible = compare(target, sources, at, T, K.expand(n, 3, 3))
+        seen = visible.double()
         if float(seen.mean()) < LEAST_SEEN:
             return math.inf
-        return float((maps.error * seen).sum() / seen.sum())
+        return float((errors * seen).sum() / seen.sum())
 
     return View(depth.median().item(), error)
 

@@ -1,13 +1,11 @@
 """Labels of every frame of scenes, in one process or on Ray; and scenes with corrected labels.
 
-The labels lie beside the frames of each scene, as `data/pseudo_labels.py` writes them. A run that
-was stopped goes on where it was: at most the running batch is lost. On a cluster the work of a lost
-worker is done once more, without the frames that have their label already.
+A run that was stopped goes on where it was: at most the running batch is lost. On a cluster the
+work of a lost worker is done once more, without the frames that have their label already.
 """
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -50,8 +48,7 @@ class Piece(NamedTuple):
     frames: list[int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelResult:
+class LabelResult(NamedTuple):
     """What became of a data set; as text, counts on one line."""
 
     info: LabelInfo  # what its labels are
@@ -64,20 +61,11 @@ class LabelResult:
 
 
 def label(
-    data: Path,
-    *,
-    source: str = "depth-anything-v2",
-    checkpoint: Path | None = None,
-    kind: Kind | None = None,
-    batch_size: int = 8,
-    size: tuple[int, int] | None = None,
-    split: Split = "train",
-    overwrite: bool = False,
-    device: Device = "auto",
-    engine: Literal["local", "ray"] = "local",
-    trust: bool = False,
+    data: Path, *, source: str = "depth-anything-v2", kind: Kind | None = None, batch_size: int = 8,
+    size: tuple[int, int] | None = None, split: Split = "train", overwrite: bool = False,
+    device: Device = "auto", engine: Literal["local", "ray"] = "local", trust: bool = False,
     show_progress: bool = True,
-) -> LabelResult:
+) -> LabelResult:  # fmt: skip
     """Write pseudo-depth for every frame, by a network or from files.
 
     Each scene folder gets pseudo_depth/FRAME.png and label.json. A stopped run goes on; a source
@@ -85,13 +73,12 @@ def label(
 
     Example:
       ssmde label data --source depth-anything-v2
-      ssmde label data --source leres --checkpoint res101.pth
+      ssmde label data --source leres:res101.pth
       ssmde label data --source folder:labels --kind depth
 
     Args:
         data: Folder of scene folders, or one scene folder.
-        source: depth-anything-v2, midas, leres, hf:MODEL, ssmde:WEIGHTS or folder:PATH.
-        checkpoint: Weights of LeReS, for leres.
+        source: depth-anything-v2, midas, leres:CHECKPOINT, hf:MODEL, ssmde:WEIGHTS or folder:PATH.
         kind: What the labels hold, for folder, and for hf where the model does not tell.
         batch_size: Frames that are labeled at once.
         size: Height and width the network sees, in pixels; by default its own choice.
@@ -116,7 +103,7 @@ def label(
     refuse_packed(data, "label")
     scenes = read_scenes(data, split)
     request = LabelRequest(
-        checkpoint=checkpoint, kind=kind, size=size, trust=trust, device=choose_device(device),
+        kind=kind, size=size, trust=trust, device=choose_device(device),
         scenes=tuple(scene.name for scene in scenes),
     )  # fmt: skip
     opened = open_source(source, request)
@@ -127,27 +114,28 @@ def label(
         for scene, frames in todo
         for start in range(0, len(frames), batch_size)
     ]
+    for scene, frames in todo:
+        if frames:  # labels of something else go before the first new one
+            write_labels(label_folder(scene), opened.info, {})
     if engine == "ray":
-        for scene, frames in todo:
-            if frames:
-                write_labels(label_folder(scene), opened.info, {})
-        results = label_on_ray(
-            partial(open_source, source, request), pieces, gpu=request.device.type == "cuda"
-        )
+        opener, gpu = partial(open_source, source, request), request.device.type == "cuda"
+        results = label_on_ray(opener, pieces, gpu=gpu)
     else:
         results = ((piece, _label_piece(opened, piece)) for piece in pieces)
     missing, skipped = sum(len(frames) for _, frames in todo), list[str]()
-    with bars(show=show_progress) as progress:
-        task = progress.add_task("labeling", total=missing)
-        for piece, reasons in results:
-            skipped += reasons
-            progress.update(task, description=piece.scene.name, advance=len(piece.frames))
-    for scene in scenes:
-        drop_empty_labels(label_folder(scene))
+    try:
+        with bars(show=show_progress) as progress:
+            task = progress.add_task("labeling", total=missing)
+            for piece, reasons in results:
+                skipped += reasons
+                progress.update(task, description=piece.scene.name, advance=len(piece.frames))
+    finally:
+        for scene in scenes:
+            drop_empty_labels(label_folder(scene))
     written, present = missing - len(skipped), sum(map(len, scenes)) - missing
     if written + present == 0:
         raise ValueError("not one frame could be labeled: " + "; ".join(skipped[:5]))
-    return LabelResult(info=opened.info, written=written, present=present, skipped=tuple(skipped))
+    return LabelResult(opened.info, written, present, tuple(skipped))
 
 
 def label_folder(scene: FrameSequence) -> Path:
@@ -158,18 +146,14 @@ def label_folder(scene: FrameSequence) -> Path:
 def label_on_ray(
     open_tool: Callable[[], Source], pieces: list[Piece], *, gpu: bool
 ) -> Iterator[tuple[Piece, list[str]]]:
-    """Label all pieces on a Ray cluster; for each that is done, why frames of it got no label.
-
-    Each worker opens the source, and has a GPU or a processor. Raises as `work_on_ray`.
-    """
+    """Label all pieces on a Ray cluster; for each that is done, why frames of it got no label."""
 
     def lost(piece: Piece, tries: int) -> str:
-        return (
-            f"scene '{piece.scene.name}': a worker was lost {tries} times over frames "
-            f"{piece.frames[0]} to {piece.frames[-1]}; the labels written so far are kept"
-        )
+        frames = f"frames {piece.frames[0]} to {piece.frames[-1]}"
+        what = f"scene '{piece.scene.name}': a worker was lost {tries} times over {frames}"
+        return f"{what}; the labels written so far are kept"
 
-    return work_on_ray(open_tool, _label_missing, pieces, gpu=gpu, lost=lost)
+    return work_on_ray(open_tool, _label_piece, pieces, gpu=gpu, lost=lost)
 
 
 def _frames_to_label(
@@ -196,17 +180,12 @@ def _missing(scene: FrameSequence) -> list[int]:
     return [i for i, file in enumerate(scene.images) if not (folder / f"{file.stem}.png").is_file()]
 
 
-def _label_missing(source: Source, piece: Piece) -> list[str]:
-    """As `_label_piece`, without frames that a worker labeled before it was lost."""
-    missing = set(_missing(piece.scene))
-    return _label_piece(source, Piece(piece.scene, [i for i in piece.frames if i in missing]))
-
-
 def _label_piece(source: Source, piece: Piece) -> list[str]:
     """Label some frames of one scene; for each that got no label, the reason."""
     scene, skipped = piece.scene, list[str]()
     inputs: dict[str, object] = {}
-    for i in piece.frames:
+    missing = set(_missing(scene))  # some may be there by a worker that was lost
+    for i in filter(missing.__contains__, piece.frames):
         try:
             inputs[scene.images[i].stem] = source.read(scene, i)
         except ImageError as error:
@@ -224,10 +203,9 @@ def write_corrected(
 ) -> int:  # fmt: skip
     """Write a scene of the frames that see enough tracked points, corrected labels as its depth.
 
-    It appears whole or not at all. Returns the number of its frames; without any there is no
-    folder. Frames are taken from the first on, up to the share `until` of them. With `uncorrected`
-    no points are asked: every labeled frame, its label in units of its own median. Else what moves
-    is brought forward to where it stands.
+    It appears whole or not at all; returned is the number of its frames. They are the first ones,
+    up to the share `until`. With `uncorrected` no points are asked: every labeled frame, its label
+    in units of its own median. Else what moves is brought forward to where it stands.
     """
     scene = read_scene(scene_folder)
     if scene.pseudo_depth is None:

@@ -1,7 +1,6 @@
 """Where labels come from: depth networks of others, networks trained here, files that exist.
 
-A source takes frames, gives depth or disparity, and says what its labels are. Of `transformers`,
-only encoders are opened elsewhere.
+A source takes frames, gives depth or disparity, and says what its labels are.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import find_weights, licence_of, load
 from ssmde.inference.predict import network_mark
 from ssmde.models.foreign import is_foreign
-from ssmde.models.hub import HUB_PREFIX, from_hub, hub_in_reach
+from ssmde.models.hub import HUB_PREFIX, from_hub
 from ssmde.outputs import digest_of
 from ssmde.weights import is_released
 
@@ -34,13 +33,14 @@ Maps = Sequence[Float32[np.ndarray, "_ _"]]
 
 KNOWN_LICENCE = "apache-2.0"  # of the models of the hub that have a name of their own here
 METRIC = ("zoedepth", "depth_pro", "glpn")  # kinds of network that give metres
-PATIENCE = 10.0  # seconds to wait for a licence
+LERES_PAGE = "https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
 LERES_LICENCE = (
     "that of your checkpoint; the released LeReS weights: Adobe Research, non-commercial research "
     "only, see https://github.com/aim-uofa/AdelaiDepth"
 )
 OWN_LICENCE = "that of your own weights, trained with ssmde"
 UNKNOWN_LICENCE = "unknown: ask where the files come from"
+HUB_LICENCE = "that of its model card: see https://huggingface.co/{}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,6 @@ class LabelRequest:
     """What the user says about a source; the options are those of `label`."""
 
     argument: str = ""  # what stands behind the colon of its name
-    checkpoint: Path | None = None
     kind: Kind | None = None
     size: tuple[int, int] | None = None
     trust: bool = False
@@ -61,21 +60,18 @@ class Source:
     """One source, ready to label."""
 
     info: LabelInfo  # what its labels are
-    label: Callable[[list[Any]], Maps]
-    """The maps of what `read` returned for some frames of one scene."""
+    label: Callable[[list[Any]], Maps]  # of what `read` returned for some frames of one scene
+    # What is needed of one frame, by default its pixels; an `ImageError` says why not.
     read: Callable[[FrameSequence, int], Any] = lambda scene, index: read_image(scene.images[index])
-    """What is needed of one frame, by default its pixels; an `ImageError` says why not."""
     folder: Path | None = None  # it reads labels from, if it does
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of `SOURCES`."""
 
     open: Callable[[LabelRequest], Source]
     argument: str = ""  # what stands behind a colon after the name; nothing does if empty
-    optional: bool = False  # whether the name may also stand alone
-    takes: tuple[str, ...] = ("size",)  # options of checkpoint, kind, size and trust
+    takes: tuple[str, ...] = ("size",)  # options of kind, size and trust
 
 
 def open_source(name: str, request: LabelRequest) -> Source:
@@ -88,9 +84,10 @@ def open_source(name: str, request: LabelRequest) -> Source:
         meant = did_you_mean(key, SOURCES, shown=forms.values())
         raise ValueError(f"unknown source '{name}': {meant}")
     row = SOURCES[key]
-    if bool(argument) != bool(row.argument) and not (row.optional and not argument):
-        raise ValueError(f"source '{key}' is written {forms[key]}, got '{name}'")
-    for option in ("checkpoint", "kind", "size", "trust"):
+    if bool(argument) != bool(row.argument):
+        where = f"; its weights, and their licence, are at {LERES_PAGE}" if key == "leres" else ""
+        raise ValueError(f"source '{key}' is written {forms[key]}, got '{name}'{where}")
+    for option in ("kind", "size", "trust"):
         if getattr(request, option) not in (None, False) and option not in row.takes:
             takers = ", ".join(k for k, other in SOURCES.items() if option in other.takes)
             raise ValueError(f"source '{key}' takes no {option}; {takers} does")
@@ -110,12 +107,11 @@ def open_hub(request: LabelRequest, known: str = "") -> Source:
     processor = _fetch(transformers.AutoImageProcessor.from_pretrained, name, **safe)
     network = _fetch(transformers.AutoModelForDepthEstimation.from_pretrained, name, **safe)
     network = network.to(request.device).eval()
-    kind, affine = "disparity", True
-    if not known:
-        kind, affine = _what_it_gives(name, network.config, request.kind)
+    wanted = "disparity" if known else request.kind
+    kind, affine = _what_it_gives(name, network.config, wanted)
     options: dict[str, Any] = {}
     if request.size:
-        options["size"] = dict(zip(("height", "width"), request.size, strict=True))
+        options["size"] = {"height": request.size[0], "width": request.size[1]}
 
     @torch.inference_mode()
     def label(images: Pixels) -> Maps:
@@ -130,7 +126,7 @@ def open_hub(request: LabelRequest, known: str = "") -> Source:
     info = LabelInfo(
         source=f"hf:{name}", version=getattr(network.config, "_commit_hash", None) or "",
         kind=kind, affine=affine, network_size=request.size,
-        licence=find_licence(name, KNOWN_LICENCE if known else None),
+        licence=KNOWN_LICENCE if known else HUB_LICENCE.format(name),
     )  # fmt: skip
     return Source(info=info, label=label)
 
@@ -138,53 +134,28 @@ def open_hub(request: LabelRequest, known: str = "") -> Source:
 def _what_it_gives(name: str, config: Any, given: Kind | None) -> tuple[Kind, bool]:
     """Kind, and whether scale and shift are unknown, as far as the configuration tells."""
     family = getattr(config, "model_type", "")
-    found: tuple[Kind, bool] | None = None
-    if family in METRIC or getattr(config, "depth_estimation_type", "") == "metric":
-        found = "depth", False
-    elif family == "depth_anything":
-        found = "disparity", True
-    if found is None and given is None:
+    metric = family in METRIC or getattr(config, "depth_estimation_type", "") == "metric"
+    known: Kind | None = "depth" if metric else "disparity" if family == "depth_anything" else None
+    if known is not None and given not in (None, known):
+        raise ValueError(f"hf:{name} gives {known}, not {given}: leave --kind away")
+    if (kind := known or given) is None:
         raise ValueError(
             f"hf:{name}: cannot tell whether this model gives depth or disparity; its model card "
             f"https://huggingface.co/{name} does: add --kind depth or --kind disparity"
         )
-    if found is not None and given not in (None, found[0]):
-        raise ValueError(f"hf:{name} gives {found[0]}, not {given}: leave --kind away")
-    return found or (given or "depth", True)
-
-
-def find_licence(name: str, known: str | None = None) -> str:
-    """Licence on the model card; where that cannot be reached, the one known here."""
-    page = f"https://huggingface.co/{name}"
-    unknown = known or f"unknown: see {page}"
-    if Path(name).is_dir():
-        return f"unknown: see where {name} comes from"
-    if not hub_in_reach():
-        return unknown
-    import huggingface_hub
-
-    try:
-        card = huggingface_hub.model_info(name, timeout=PATIENCE).card_data
-    except Exception:  # the errors of the HTTP client below the hub change with its version
-        return unknown
-    licence = card.get("license") if card else None
-    if card and licence == "other":
-        return f"{card.get('license_name') or 'a licence of its own'}: see {page}"
-    return str(licence or unknown)
+    return kind, not metric
 
 
 def _fetch(load_from: Callable[..., Any], name: str, **options: Any) -> Any:
     """What a loader of the hub returns, or one clear line."""
     try:
         return from_hub(load_from, name, **options)
-    # Not only OSError: the errors of the HTTP client below the hub change with its version.
-    except Exception as error:
+    except Exception as error:  # the errors of the HTTP client below change with its version
         raise ConnectionError(
             f"cannot open the model {name} of https://huggingface.co "
             f"({type(error).__name__}: {first_line(error)}). Is the name right, and the internet "
             "in reach? Without: download the model elsewhere and give its folder, --source "
-            "hf:FOLDER; or take weights or labels you have, --source leres, ssmde:WEIGHTS or "
-            "folder:PATH"
+            "hf:FOLDER; or take --source ssmde:small, leres:CHECKPOINT or folder:PATH"
         ) from error
 
 
@@ -192,12 +163,7 @@ def open_leres(request: LabelRequest) -> Source:
     """LeReS (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365): depth, affine."""
     from ssmde.models.leres import INFERENCE_SIZE, load_leres
 
-    checkpoint = Path(request.argument) if request.argument else request.checkpoint
-    if checkpoint is None:
-        raise ValueError(
-            "source 'leres' needs --checkpoint FILE, or leres:FILE: its weights are not part of "
-            "this package, get them and their licence from https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
-        )
+    checkpoint = Path(request.argument)
     network = load_leres(checkpoint).to(request.device).eval()
     size = request.size or INFERENCE_SIZE
 
@@ -215,10 +181,7 @@ def open_leres(request: LabelRequest) -> Source:
 
 
 def open_own(request: LabelRequest) -> Source:
-    """Any weights that `ssmde predict` takes: depth up to one factor.
-
-    Such depth has no unknown shift, so it is not affine: normals of it are right as they are.
-    """
+    """Any weights that `ssmde predict` takes: depth up to one factor, without unknown shift."""
     name = request.argument
     predictor = load(name, resolution=request.size, device=request.device, trust=request.trust)
     unit = predictor.metres_per_unit or 1.0  # labels stay in scene units, those of tracked motion
@@ -230,15 +193,15 @@ def open_own(request: LabelRequest) -> Source:
     named = is_released(name) or name.startswith(HUB_PREFIX)
     foreign = not named and is_foreign(Path(name))
     place = (Path(name) if foreign else find_weights(name)).resolve()
+    other = UNKNOWN_LICENCE if foreign else OWN_LICENCE
     if name.startswith(HUB_PREFIX):
-        licence = find_licence(name.removeprefix(HUB_PREFIX))
-    else:
-        licence = licence_of(predictor) or (UNKNOWN_LICENCE if foreign else OWN_LICENCE)
+        other = HUB_LICENCE.format(name.removeprefix(HUB_PREFIX))
     info = LabelInfo(
         # A path has the same name from whatever folder the command is run.
         source=f"ssmde:{name}" if named else f"ssmde:{place.parent.name}/{place.name}",
         version=_checksum(place) if place.suffix == ".safetensors" else network_mark(predictor),
-        kind="depth", affine=False, licence=licence, network_size=predictor.image_size,
+        kind="depth", affine=False, network_size=predictor.image_size,
+        licence=licence_of(predictor) or other,
     )  # fmt: skip
     return Source(info=info, label=label)
 
@@ -249,10 +212,7 @@ def _checksum(file: Path) -> str:
 
 
 def open_folder(request: LabelRequest) -> Source:
-    """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene; 0 is no value.
-
-    A unit they may have is not known here, so they count as affine.
-    """
+    """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene; 0 is no value."""
     home = Path(request.argument)
     if not home.is_dir():
         raise FileNotFoundError(f"{home}: no such folder of labels")
@@ -267,30 +227,26 @@ def open_folder(request: LabelRequest) -> Source:
     of_depth = request.kind == "depth"
 
     def read(scene: FrameSequence, index: int) -> Float32[np.ndarray, "h w"]:
-        folder = home if absent else home / scene.name
-        stem = scene.images[index].stem
-        files = [folder / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
+        name = (home if absent else home / scene.name) / scene.images[index].stem
+        files = [name.with_name(f"{name.name}{suffix}") for suffix in DEPTH_SUFFIXES]
         file = next((file for file in files if file.is_file()), None)
         if file is None:
-            raise ImageError(f"{folder / stem}: no such label ({', '.join(DEPTH_SUFFIXES)})")
+            raise ImageError(f"{name}: no such label ({', '.join(DEPTH_SUFFIXES)})")
         values = read_map(file, 1, image_size=scene.image_size, full_is_none=of_depth)
         return np.where(values > 0, values, np.float32(np.nan))
 
-    source = f"folder:{request.argument}"
-    info = LabelInfo(source=source, kind=request.kind, affine=True, licence=UNKNOWN_LICENCE)
+    info = LabelInfo(  # a unit they may have is not known here
+        source=f"folder:{request.argument}", kind=request.kind, affine=True, licence=UNKNOWN_LICENCE
+    )
     return Source(info=info, label=list, read=read, folder=home)
 
 
 SOURCES: dict[str, Row] = {
-    "depth-anything-v2": Row(
-        open=partial(open_hub, known="depth-anything/Depth-Anything-V2-Small-hf")
-    ),
-    "midas": Row(open=partial(open_hub, known="Intel/dpt-hybrid-midas")),
-    "leres": Row(
-        open=open_leres, argument="CHECKPOINT", optional=True, takes=("checkpoint", "size")
-    ),
-    "hf": Row(open=open_hub, argument="MODEL", takes=("kind", "size")),
-    "ssmde": Row(open=open_own, argument="WEIGHTS", takes=("size", "trust")),
-    "folder": Row(open=open_folder, argument="PATH", takes=("kind",)),
+    "depth-anything-v2": Row(partial(open_hub, known="depth-anything/Depth-Anything-V2-Small-hf")),
+    "midas": Row(partial(open_hub, known="Intel/dpt-hybrid-midas")),
+    "leres": Row(open_leres, "CHECKPOINT"),
+    "hf": Row(open_hub, "MODEL", ("kind", "size")),
+    "ssmde": Row(open_own, "WEIGHTS", ("size", "trust")),
+    "folder": Row(open_folder, "PATH", ("kind",)),
 }
 """By the word that `--source` begins with."""

@@ -1,9 +1,8 @@
 """A pseudo-depth network of one's own: depth up to scale and shift, from recordings with depth.
 
 The terms are those LeReS is trained with (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365).
-The network is the depth network of all methods here, which says a positive depth: its prediction is
-normalized image by image where LeReS's is free. Labels of such a network may be used under the
-terms of the recordings it saw.
+The depth network of all methods here predicts a positive depth: it is normalized image by image
+where LeReS's is free.
 """
 
 import torch

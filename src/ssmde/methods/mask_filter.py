@@ -41,20 +41,17 @@ ERODE, DILATE, MAJORITY = 3, 7, 5  # windows of the spatial filter, in pixels
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherPrediction:
-    """A target, its sources, and the depth and motion that the teacher predicts for them.
-
-    Depth that is not a positive finite number is taken as not known: no view sees such a pixel.
-    """
+    """A target, its sources, and the depth and motion that the teacher predicts for them."""
 
     target: RGB  # all maps lie on its pixel grid
     sources: Float[Tensor, "b s 3 h w"]  # RGB in [0, 1]; the neighbors in time
+    # Where depth is no positive finite number it is not known: no view sees such a pixel.
     depth: Map  # of the target
     source_depth: Float[Tensor, "b s 1 h w"]  # of each source, in the same unit
     flipped_depth: Map  # of the mirrored target, mirrored back
     T_src_tgt: Float[Tensor, "b s 4 4"]  # in the unit of the depth
     intrinsics: Intrinsics
-    identity_error: Float[Tensor, "b s h w"] | None = None
-    """Photometric error between the target and each unmoved source, where it is known already."""
+    identity_error: Float[Tensor, "b s h w"] | None = None  # to the unmoved sources, if known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,12 +71,11 @@ class Evidence(NamedTuple):
     """Maps on the target's grid, one per source; 0 or False where that source sees nothing."""
 
     visible: Bool[Tensor, "b s h w"]  # the pixel lands inside the source, in front of its camera
+    # (z - D) / (z + D), in (-1, 1): z is the depth of the point in the source camera, D that of the
+    # surface seen there. Positive: the source sees a nearer surface, the point is hidden.
     depth_difference: Float[Tensor, "b s h w"]
-    """(z - D) / (z + D), in (-1, 1): z is the depth of the point in the source camera, D that of
-    the surface seen there. Positive: the source sees a nearer surface, the point is hidden."""
+    # From the pixel to where it comes back to through the source's depth; image 320 wide.
     return_error: Float[Tensor, "b s h w"]
-    """Distance between the pixel and where it comes back to through the depth of the source, in
-    pixels of an image 320 wide."""
     error: Float[Tensor, "b s h w"]  # photometric, of the target rebuilt from the source, in [0, 1]
     identity_error: Float[Tensor, "b s h w"]  # of the source left where it is; known everywhere
 
@@ -87,8 +83,8 @@ class Evidence(NamedTuple):
 class MotionThreshold(nn.Module):
     """The motion ratio above which a pixel moves: a quantile of the ratios seen in the training.
 
-    Exponential mean of the quantiles of the batches, without bias towards its start. A checkpoint
-    carries it; it moves in training mode only, and by the images of all processes.
+    Exponential mean over the batches of all processes, without bias towards its start; it moves in
+    training mode only.
     """
 
     total: Tensor
@@ -126,9 +122,7 @@ class MotionThreshold(nn.Module):
 class MaskFilter(nn.Module):
     """Regions of the target and a weight for the teacher's depth, from all views of a snippet.
 
-    The weight is the agreement of the views in the static region; on moving objects, and on pixels
-    that no source sees, it is the agreement with the mirrored image, at a discount. Nothing carries
-    a gradient.
+    Nothing carries a gradient.
     """
 
     def __init__(self) -> None:
@@ -145,7 +139,8 @@ class MaskFilter(nn.Module):
             threshold = self.threshold(ratio, seen)
             moving = motion_candidates(evidence, ratio, threshold)
             static, dynamic = split_regions(moving, depths_agree(evidence))
-            # w = static * agreement of views + (1/2 dynamic + 1/4 unseen) * agreement with mirror
+            # Views judge what is static. What moves, or no source sees, is left to the mirrored
+            # image alone, at a discount: it needs no second view.
             weight = (
                 static * depth_reliability(evidence)
                 + BETA_DYNAMIC * dynamic
@@ -164,11 +159,7 @@ class MaskFilter(nn.Module):
 
 
 def gather_evidence(teacher: TeacherPrediction) -> Evidence:
-    """Look at every source through the teacher's depth, and back.
-
-    The way back uses the inverse of the same motion: two motions predicted independently would
-    measure how little they fit each other.
-    """
+    """Look at every source through the teacher's depth, and back."""
     shape = teacher.sources.shape[:2]
     target, depth, intrinsics = (
         m.repeat_interleave(shape[1], 0)
@@ -185,6 +176,7 @@ def gather_evidence(teacher: TeacherPrediction) -> Evidence:
     sampled = sample(torch.cat([sources, readable], dim=1), pixels)
     surface = sampled[:, 3:].clamp(min=MIN_DEPTH)
     difference = (found.depth - surface) / (found.depth + surface)
+    # The inverse of the same motion: two predicted ones would measure how little they fit.
     back = _return_error(pixels, surface, invert_motion(T), intrinsics)
     # Unseen pixels are black in `sampled`: they must not darken the SSIM windows around them.
     error = photometric_error(torch.where(visible, sampled[:, :3], target), target)
@@ -206,8 +198,8 @@ def _return_error(
 ) -> Map:
     """How far from its start a pixel lands that is lifted in the source and sent back.
 
-    Infinite where it would land behind the target's camera. `pixels` are where the target's pixels
-    lie in the source, `depth` is what the source gives itself there.
+    `pixels` are where it lies in the source, `depth` what the source sees there. Infinite where it
+    would land behind the target's camera.
     """
     # Plane by plane, as `reproject` does, and no matrix product: exact under autocast.
     height, width = depth.shape[-2:]
@@ -228,11 +220,8 @@ def _return_error(
 
 
 def depth_reliability(evidence: Evidence) -> Map:
-    """Trust of the best source in the depth, in [0, 1]; 0 where none sees the pixel.
-
-    max_s V exp(-e_d / sigma) exp(-e_px^2 / 2). The best and not the mean: what one neighbor in
-    time cannot see is usually in sight of the other.
-    """
+    """max_s V exp(-e_d / sigma) exp(-e_px^2 / 2), in [0, 1]; 0 where none sees the pixel."""
+    # The best and not the mean: what one neighbor cannot see is usually in sight of the other.
     depth_part = torch.exp(-evidence.depth_difference.abs() / SIGMA_DEPTH)
     way_part = torch.exp(-0.5 * (evidence.return_error / RETURN_SCALE).square())
     return (depth_part * way_part * evidence.visible).amax(1, keepdim=True)
@@ -247,10 +236,9 @@ def depths_agree(evidence: Evidence) -> Mask:
 
 
 def motion_ratio(evidence: Evidence) -> Map:
-    """Smallest ratio over the sources of the rebuilt to the unmoved error; inf where none sees.
+    """e_ph / (e_id + 0.02), the smallest over the sources; inf where none sees.
 
-    e_ph / (e_id + 0.02): small where camera motion and depth explain the change of the image,
-    near 1 or above where they do not.
+    Small where camera motion and depth explain the change of the image, else 1 and more.
     """
     ratio = evidence.error / (evidence.identity_error + IDENTITY_FLOOR)
     return ratio.masked_fill(~evidence.visible, torch.inf).amin(1, keepdim=True)
@@ -260,7 +248,7 @@ def motion_candidates(evidence: Evidence, ratio: Map, threshold: Scalar) -> Mask
     """True where the images change and the camera's motion does not explain it.
 
     Not where every source that sees the pixel's place has a nearer surface there: a hidden pixel
-    is not a moving one. From the threshold of the ratio on, a change counts as unexplained.
+    is not a moving one.
     """
     in_sight = evidence.visible & ~(evidence.depth_difference > TAU_DEPTH)
     textured = evidence.identity_error.amax(1, keepdim=True) > TEXTURE_FLOOR
@@ -270,8 +258,7 @@ def motion_candidates(evidence: Evidence, ratio: Map, threshold: Scalar) -> Mask
 def split_regions(candidates: Mask, agree: Mask) -> tuple[Mask, Mask]:
     """The static and the dynamic region, from pixels that agree and that seem to move, less specks.
 
-    Motion: what is left after erosion by 3 x 3, grown by 7 x 7. Agreement: only where most of the
-    5 x 5 pixels around agree too. Pixels outside the image have no say in either.
+    Agreement counts where most of the 5 x 5 pixels around agree too, as far as they are inside.
     """
     dynamic = dilate(erode(candidates, ERODE), DILATE)
     share = F.avg_pool2d(agree.float(), MAJORITY, 1, MAJORITY // 2, count_include_pad=False)
@@ -287,10 +274,7 @@ def masked_quantile(
 
 
 def drop_lowest(weight: Map, region: Mask, share: float) -> Map:
-    """The weight with the lowest values of the region set to 0, image by image.
-
-    Values equal to the quantile stay: where all are the same, none is the lowest.
-    """
+    """The weight with the lowest values of the region set to 0, image by image; equal ones stay."""
     limit = MAX_SAMPLES * weight.shape[0]
     values, chosen = thin(weight, limit).flatten(1), thin(region, limit).flatten(1)
     lowest = masked_quantile(values, chosen, share)[:, None, None, None]
@@ -298,9 +282,6 @@ def drop_lowest(weight: Map, region: Mask, share: float) -> Map:
 
 
 def _flip_agreement(depth: Map, flipped: Map) -> Map:
-    """exp(-|D - D'| / (sigma (D + D'))), in [0, 1]; 0 where either is not known.
-
-    Needs no second view: it also works on moving objects, where geometry cannot.
-    """
+    """exp(-|D - D'| / (sigma (D + D'))), in [0, 1]; 0 where either is not known."""
     agreement = torch.exp(-(depth - flipped).abs() / (SIGMA_FLIP * (depth + flipped)))
     return torch.where(is_depth(depth) & is_depth(flipped), agreement, torch.zeros_like(agreement))

@@ -1,8 +1,5 @@
 """What both stages learn: each frame rebuilt from its neighbors, and the shape of pseudo-depth."""
 
-from functools import partial
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -40,84 +37,61 @@ DEPTH_SHARES = (1.0, 0.6, 0.72, 0.85, 1.18, 1.4, 1.65)
 FEWEST_VIEWS = 3  # that must see a pixel before they may say that it moves
 
 
-class Comparison(NamedTuple):
-    """One view seen through another: maps on the pixel grid of each view."""
-
-    error: Map  # photometric error of the view rebuilt from the other one, in [0, 1]
-    inconsistency: Map
-    """Relative difference of the two depths, in [0, 1); 0 where the other depth is not given."""
-    visible: Mask  # true where the pixel lies in front of the other camera and inside its image
+Comparison = tuple[Tensor, Tensor, Tensor]
+"""One view seen through another, as maps on its pixel grid: the photometric error of the view
+rebuilt from the other one, in [0, 1]; the relative difference of the two depths, in [0, 1), 0 where
+the other one is not given; true where a pixel lies in front of the other camera, in its image."""
 
 
 def compare(
-    view: RGB,
-    other: RGB,
-    depth: Map,
-    T_other_view: Motion,
-    intrinsics: Intrinsics,
-    *,
+    view: RGB, other: RGB, depth: Map, T_other_view: Motion, intrinsics: Intrinsics, *,
     other_depth: Map | None = None,
-) -> Comparison:
-    """Rebuild `view`, on its pixel grid, from `other`, and compare both images and both depths.
-
-    `depth` is that of `view`; without `other_depth` no inconsistency is measured.
-    """
+) -> Comparison:  # fmt: skip
+    """Rebuild `view` from `other`, and compare images and depths; `depth` is that of `view`."""
     found = reproject(depth, T_other_view, intrinsics)
     readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
     sampled = sample(readable, found.pixels)
     # Unseen pixels are black in `sampled`: they must not darken the SSIM windows around them.
     error = photometric_error(torch.where(found.visible, sampled[:, :3], view), view)
     if other_depth is None:
-        return Comparison(error, torch.zeros_like(error), found.visible)
+        return error, torch.zeros_like(error), found.visible
     computed, stored = found.depth.clamp(min=MIN_DEPTH), sampled[:, 3:].clamp(min=MIN_DEPTH)
-    return Comparison(error, geometry_inconsistency(computed, stored), found.visible)
+    return error, geometry_inconsistency(computed, stored), found.visible
 
 
 def join_sources(maps: Comparison, sources: int) -> Comparison:
-    """Reduce the comparisons of a target with each of its sources to one, on the target's grid.
+    """Of the sources of a target, which follow each other, the one with the least error per pixel.
 
-    Each pixel is taken from the source with the smallest error (Monodepth2, eq. 4). The sources of
-    a target follow each other in `maps`.
+    Monodepth2, eq. 4.
     """
     error, inconsistency, visible = (m.unflatten(0, (-1, sources)).squeeze(2) for m in maps)
     least, chosen, any_visible = minimum_reprojection(error, visible)
     of_chosen = torch.where(chosen, inconsistency, torch.zeros_like(inconsistency))
-    return Comparison(least, of_chosen.sum(1, keepdim=True), any_visible)
+    return least, of_chosen.sum(1, keepdim=True), any_visible
 
 
 def least_error(
-    view: Float[Tensor, "1 3 h w"],
-    others: Float[Tensor, "n 3 h w"],
-    depth: Float[Tensor, "1 1 h w"],
-    T_other_view: Float[Tensor, "n 4 4"],
-    intrinsics: Float[Tensor, "1 3 3"],
-    *,
-    shares: tuple[float, ...] = DEPTH_SHARES,
-) -> Float[Tensor, "1 1 h w"]:
+    view: Float[Tensor, "1 3 h w"], others: Float[Tensor, "n 3 h w"],
+    depth: Float[Tensor, "1 1 h w"], T_other_view: Float[Tensor, "n 4 4"],
+    intrinsics: Float[Tensor, "1 3 3"], *, shares: tuple[float, ...] = DEPTH_SHARES,
+) -> Float[Tensor, "1 1 h w"]:  # fmt: skip
     """Photometric error of the view by the best of the others, in [0, 1]; 0 where few see it.
 
     A static pixel looks alike in at least one view where nothing stands before it, at its depth or,
-    where that is wrong, at one near it. A pixel on a mover does not: there the others show what is
-    behind.
-
-    Args:
-        view: A frame of a video.
-        others: Other frames, near and far in time.
-        depth: Depth of the view as if nothing moved.
-        T_other_view: Motion from the camera of the view to that of each other one.
-        intrinsics: Of all.
-        shares: The depth times each of these is tried; the first one says who sees a pixel.
+    where that is wrong, at one near it. A pixel on a mover does not: there the others, frames near
+    and far in time, show what is behind. `depth` is as if nothing moved; it is tried times each of
+    the `shares`, and the first one says who sees a pixel.
     """
     n = len(others)
     least, seen = torch.full_like(depth, torch.inf), torch.ones_like(depth, dtype=torch.bool)
     for number, share in enumerate(shares):
-        maps = compare(
+        error, _, visible = compare(
             view.expand(n, -1, -1, -1), others, (share * depth).expand(n, -1, -1, -1),
             T_other_view, intrinsics.expand(n, -1, -1),
         )  # fmt: skip
-        blurred = F.avg_pool2d(maps.error, 3, 1, 1, count_include_pad=False)
-        best = torch.where(maps.visible, blurred, torch.inf).amin(0, keepdim=True)
-        enough = maps.visible.sum(0, keepdim=True) >= min(FEWEST_VIEWS, n)
+        blurred = F.avg_pool2d(error, 3, 1, 1, count_include_pad=False)
+        best = torch.where(visible, blurred, torch.inf).amin(0, keepdim=True)
+        enough = visible.sum(0, keepdim=True) >= min(FEWEST_VIEWS, n)
         seen = enough if number == 0 else seen
         least = torch.where(enough, torch.minimum(least, best), least)
     return torch.where(seen, least, torch.zeros_like(least))
@@ -127,50 +101,33 @@ class SelfSupervised(nn.Module):
     """Depth network and pose network, and what they learn from neighboring views and labels.
 
     The photometric core of Monodepth2 (https://arxiv.org/abs/1806.01260) and the geometry
-    consistency of SC-Depth (https://arxiv.org/abs/1908.10553), each term behind its weight in
-    `LossConfig`. The target-from-source maps are reduced over the sources on the target's grid; the
-    source-from-target maps are averaged on their own grids.
-
-    With weights in `PseudoDepthConfig`, shape and order of another network's depth: normals,
-    ranking and relative normals of SC-Depth V3 (Sun et al., TPAMI 2023,
-    https://arxiv.org/abs/2211.03660), and the depth itself. In SS-MDE the labels refine static
-    areas and are forgotten.
+    consistency of SC-Depth (https://arxiv.org/abs/1908.10553), each term behind its weight. The
+    target-from-source maps are reduced over the sources on the target's grid; the
+    source-from-target maps are averaged on their own grids. With weights in `PseudoDepthConfig`,
+    shape and order of another network's depth: normals, ranking and relative normals of SC-Depth V3
+    (Sun et al., TPAMI 2023, https://arxiv.org/abs/2211.03660), and the depth itself.
     """
 
     def __init__(
-        self,
-        depth_net: DepthNet,
-        pose_net: nn.Module,
-        loss: LossConfig,
-        pseudo_depth: PseudoDepthConfig | None = None,
-        *,
-        normalize: bool = True,
-    ) -> None:
-        """Join the parts.
-
-        `normalize`: where the motion is the pose network's own, divide the depths of a snippet by
-        one scale, that of its mean disparity (Wang et al., CVPR 2018,
-        https://arxiv.org/abs/1712.00175): the loss then cannot push the depth to infinity to be rid
-        of a wrong step. Not for networks that learned the unit of known poses.
-        """
+        self, depth_net: DepthNet, pose_net: nn.Module, loss: LossConfig,
+        pseudo_depth: PseudoDepthConfig | None = None, *, normalize: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
+        # Normalized: where the motion is the pose network's own, depths of a snippet are divided by
+        # their mean disparity (Wang et al., CVPR 2018, https://arxiv.org/abs/1712.00175): the loss
+        # then cannot push the depth to infinity to be rid of a wrong step. Not for networks that
+        # learned the unit of known poses.
         self.depth_net, self.pose_net = depth_net, pose_net
         self.weights, self.normalize = loss, normalize
         self.pseudo_depth = pseudo_depth if pseudo_depth and pseudo_depth.wanted else None
-        self.compare = compare
-        """One view through another; a place for a compiled one."""
+        self.compare = compare  # a place for a compiled one
 
     def learn_from_views(
-        self,
-        batch: Batch,
-        *,
-        predicted_depth: list[Float[Tensor, "b v 1 h w"]],
-        predicted_pose: Float[Tensor, "b s 4 4"],
-        left_out: Mask | None = None,
-        identity_error: Float[Tensor, "b s h w"] | None = None,
-        label_weight: float = 1.0,
+        self, batch: Batch, predicted_depth: list[Float[Tensor, "b v 1 h w"]],
+        predicted_pose: Float[Tensor, "b s 4 4"], *, left_out: Mask | None = None,
+        identity_error: Float[Tensor, "b s h w"] | None = None, label_weight: float = 1.0,
         static_labels: bool = False,
-    ) -> tuple[dict[str, Scalar], dict[str, Map], Scalar]:
+    ) -> tuple[dict[str, Scalar], dict[str, Map], Scalar]:  # fmt: skip
         """Weighted terms of a batch, maps for pictures, and the share of pixels a source sees.
 
         Poses that came with the batch take the place of the predicted ones, and the pose network
@@ -194,7 +151,7 @@ class SelfSupervised(nn.Module):
                 self._terms_at_one_scale(batch, depth, T_src_tgt, identity_error, left_out)
                 for depth in predicted_depth
             ]
-            _, maps, pairs = scales[0]
+            _, maps, (_, inconsistency, visible) = scales[0]
             terms = {
                 name: torch.stack([scale[name] for scale, *_ in scales]).mean()
                 for name in scales[0][0]
@@ -207,8 +164,8 @@ class SelfSupervised(nn.Module):
                 each = [log_depth_difference(d[:, 0], points, known) for d in predicted_depth]
                 terms["sparse_depth"] = w.sparse_depth * torch.stack(each).mean()
             # How many sources see each pixel of the target, and 1 - inconsistency, their mean.
-            visible = pairs.visible.to(pairs.error)
-            agreement = (1 - pairs.inconsistency).detach() * visible
+            visible = visible.to(inconsistency)
+            agreement = (1 - inconsistency).detach() * visible
             total, views = (
                 x.unflatten(0, batch.sources.shape[:2]).sum(1) for x in (agreement, visible)
             )
@@ -223,17 +180,11 @@ class SelfSupervised(nn.Module):
         return terms, maps, seen.to(reliability).mean()
 
     def photometric_loss(self, batch: Batch) -> Scalar:
-        """The photometric term alone, without labels or teacher: how well the views agree.
-
-        It is nan where hardly a pixel is seen in both views, or none counts: a mean over nothing.
-        """
+        """The photometric term alone: how well views agree; nan where it is a mean over nothing."""
         images = self.network_images(batch)
-        terms, _, seen = self.learn_from_views(
-            batch,
-            predicted_depth=self.predict_depth(images, posed=batch.T_src_tgt is not None),
-            predicted_pose=self.predict_pose(images),
-            label_weight=0.0,
-        )
+        depth = self.predict_depth(images, posed=batch.T_src_tgt is not None)
+        pose = self.predict_pose(images)
+        terms, _, seen = self.learn_from_views(batch, depth, pose, label_weight=0.0)
         term = terms["photometric"]
         nothing = (seen < MIN_VALID_SHARE) | ((term == 0) & (self.weights.photometric > 0))
         return torch.where(nothing, torch.full_like(term, torch.nan), term)
@@ -246,19 +197,13 @@ class SelfSupervised(nn.Module):
     def predict_depth(
         self, images: Float[Tensor, "b n 3 h w"], *, posed: bool
     ) -> list[Float[Tensor, "b v 1 h w"]]:
-        """Full-size depth for each scale; of all views where a term needs them.
-
-        `posed`: the motion of the images is known, and its unit is that of the depth.
-        """
+        """Full-size depth for each scale; of all views where a term needs them."""
         views = images if self.weights.geometry > 0 else images[:, :1]
-        # Enlarged in disparity, where the network is smooth.
-        enlarge = partial(F.interpolate, size=images.shape[-2:], mode="bilinear")
-        depths = [
-            (d if d.shape[-2:] == images.shape[-2:] else 1 / enlarge(1 / d)).unflatten(
-                0, views.shape[:2]
-            )
-            for d in self.depth_net.pyramid(views.flatten(0, 1))
-        ]
+        size, depths = images.shape[-2:], list[Tensor]()
+        for depth in self.depth_net.pyramid(views.flatten(0, 1)):
+            if depth.shape[-2:] != size:  # enlarged in disparity, where the network is smooth
+                depth = 1 / F.interpolate(1 / depth, size, mode="bilinear")
+            depths.append(depth.unflatten(0, views.shape[:2]))
         if self.normalize and not posed:
             mean_disparity = (1 / depths[0]).mean((1, 2, 3, 4), keepdim=True)
             depths = [d * mean_disparity for d in depths]
@@ -278,13 +223,9 @@ class SelfSupervised(nn.Module):
         return error.unflatten(0, pairs).squeeze(2)
 
     def _terms_at_one_scale(
-        self,
-        batch: Batch,
-        depths: Float[Tensor, "b v 1 h w"],
-        T_src_tgt: Float[Tensor, "b s 4 4"],
-        identity_error: Float[Tensor, "b s h w"],
-        left_out: Mask | None,
-    ) -> tuple[dict[str, Scalar], dict[str, Map], Comparison]:
+        self, batch: Batch, depths: Float[Tensor, "b v 1 h w"], T_src_tgt: Float[Tensor, "b s 4 4"],
+        identity_error: Float[Tensor, "b s h w"], left_out: Mask | None,
+    ) -> tuple[dict[str, Scalar], dict[str, Map], Comparison]:  # fmt: skip
         """Weighted terms and maps of the target for one scale of the decoder, and its pairs."""
         w, depth, count = self.weights, depths[:, 0], batch.sources.shape[1]
         # All (target, source) pairs become one batch.
@@ -324,28 +265,23 @@ class SelfSupervised(nn.Module):
         """Photometric and geometry term, unweighted, and the maps they were made of."""
         # Mean of M e over the pixels that are seen, move in the image and are not left out; M is
         # 1 - the relative difference of the depths where views are compared (SC-Depth), else 1.
-        moving = auto_mask(maps.error, identity_error)
-        mask = maps.visible & moving
+        error, inconsistency, visible = maps
+        moving, weight = auto_mask(error, identity_error), weight_mask(inconsistency)
+        pictures = {
+            "photometric_error": error, "auto_mask": moving.to(error), "weight_mask": weight,
+        }  # fmt: skip
+        mask = visible & moving
         if left_out is not None:
             mask = mask & ~left_out
-        weight = weight_mask(maps.inconsistency)
-        error = maps.error * weight if self.weights.geometry > 0 else maps.error
-        pictures = {
-            "photometric_error": maps.error,
-            "auto_mask": moving.to(error),
-            "weight_mask": weight,
-        }
-        return masked_mean(error, mask), masked_mean(maps.inconsistency, mask), pictures
+        if self.weights.geometry > 0:
+            error = error * weight
+        return masked_mean(error, mask), masked_mean(inconsistency, mask), pictures
 
 
 def label_terms(
-    config: PseudoDepthConfig,
-    batch: Batch,
-    depth: Map,
-    reliability: Map,
-    seen: Mask,
+    config: PseudoDepthConfig, batch: Batch, depth: Map, reliability: Map, seen: Mask,
     static: Map | None,
-) -> dict[str, Scalar]:
+) -> dict[str, Scalar]:  # fmt: skip
     """Weighted terms of pseudo-depth; `static` is a weight of each pixel, without it all."""
     label = batch.pseudo_depth
     if label is None:

@@ -27,9 +27,8 @@ FORGOTTEN = 0.05  # what is left of the weight of the labels at the end
 def forgetting_factor(progress: float, form: Forgetting) -> float:
     """Weight of pseudo-depth over the training, in [0, 1]: 1, or 0.05^progress.
 
-    The paper names a forgetting factor that lessens the dependency on pseudo-depth and gives no
-    formula. In adaptive filters the word means an exponential; that the paper means it is an
-    inference. A `progress` outside [0, 1] counts as the nearer end.
+    The paper names a forgetting factor and gives no formula. In adaptive filters the word means an
+    exponential; that the paper means it is an inference.
     """
     return FORGOTTEN ** min(1.0, max(0.0, progress)) if form == "exponential" else 1.0
 
@@ -79,12 +78,9 @@ class Student(SelfSupervised):
     """The self-supervised core, and the teacher's depth where the mask filter lets it through."""
 
     def __init__(
-        self,
-        networks: SelfSupervised,
-        teacher: TeacherNetworks,
-        student: StudentConfig,
+        self, networks: SelfSupervised, teacher: TeacherNetworks, student: StudentConfig,
         pseudo_depth: PseudoDepthConfig | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """`networks` are the student's own, with the weights of its self-supervised terms."""
         super().__init__(
             networks.depth_net, networks.pose_net, networks.weights,
@@ -104,22 +100,17 @@ class Student(SelfSupervised):
         prior, filtered = prediction.depth, self.mask_filter(prediction)
         factor = forgetting_factor(progress, self.student.forgetting)
         terms, maps, seen = self.learn_from_views(
-            batch,
-            predicted_depth=predicted_depth,
-            predicted_pose=self.predict_pose(images),
+            batch, predicted_depth, self.predict_pose(images),
             left_out=filtered.dynamic,  # the views say nothing true about what moves
-            identity_error=identity_error,
-            label_weight=factor,
+            identity_error=identity_error, label_weight=factor,
             static_labels=self.student.labels == "static",
-        )
+        )  # fmt: skip
         if self.student.distillation > 0:
             terms["distillation"] = self.distill(predicted_depth, prior, filtered)
         statistics = {f"filter_{k}": v for k, v in filtered.statistics.items()}
         statistics["forgetting_factor"] = torch.as_tensor(factor).to(prior)
-        maps |= {
-            "teacher_depth": prior, "teacher_weight": filtered.weight,
-            "static": filtered.static.to(prior), "dynamic": filtered.dynamic.to(prior),
-        }  # fmt: skip
+        maps |= {"teacher_depth": prior, "teacher_weight": filtered.weight}
+        maps |= {k: getattr(filtered, k).to(prior) for k in ("static", "dynamic")}
         return StepOutput.of(terms, statistics=statistics, seen=seen, maps=maps)
 
     def distill(

@@ -45,19 +45,13 @@ class Teacher(SelfSupervised):
             turn_only = progress < self.weights.warmup
             return self._warm_up(batch, images, predicted_pose, turn_only=turn_only)
         depth = self.predict_depth(images, posed=posed)
-        terms, maps, seen = self.learn_from_views(
-            batch, predicted_depth=depth, predicted_pose=predicted_pose
-        )
+        terms, maps, seen = self.learn_from_views(batch, depth, predicted_pose)
         return StepOutput.of(terms, seen=seen, maps=maps)
 
     def _warm_up(
-        self,
-        batch: Batch,
-        images: Float[Tensor, "b n 3 h w"],
-        T_src_tgt: Float[Tensor, "b s 4 4"],
-        *,
-        turn_only: bool,
-    ) -> StepOutput:
+        self, batch: Batch, images: Float[Tensor, "b n 3 h w"], T_src_tgt: Float[Tensor, "b s 4 4"],
+        *, turn_only: bool,
+    ) -> StepOutput:  # fmt: skip
         """Rotation alone while the depth network rests, or all motion before an upright plane."""
         target, intrinsics = (
             m.repeat_interleave(batch.sources.shape[1], 0) for m in (batch.target, batch.intrinsics)
@@ -94,25 +88,19 @@ def upright_depth(like: Float[Tensor, "b c h w"]) -> Map:
 
 
 def motion_error(
-    target: RGB,
-    source: RGB,
-    depth: Map,
-    T_src_tgt: Motion,
-    intrinsics: Intrinsics,
-    *,
+    target: RGB, source: RGB, depth: Map, T_src_tgt: Motion, intrinsics: Intrinsics, *,
     blurs: tuple[int, ...],
-) -> Scalar:
-    """Photometric error, in [0, 1], of the target rebuilt from the source, over shrunk images.
+) -> Scalar:  # fmt: skip
+    """Photometric error, in [0, 1], of the target rebuilt from the source: mean over its pixels.
 
-    Mean over the sizes (`blurs` are the factors by which the images shrink), and over the pixels
-    that stay inside the source.
+    And over sizes: the images shrink by each of the factors `blurs`.
     """
     errors: list[Tensor] = []
     for blur in blurs:
         view, other, at = (F.avg_pool2d(image, blur) for image in (target, source, depth))
         camera = scale_intrinsics(intrinsics, 1 / blur, 1 / blur)
-        found = compare(view, other, at, T_src_tgt, camera)
-        errors.append(masked_mean(found.error, found.visible))
+        error, _, visible = compare(view, other, at, T_src_tgt, camera)
+        errors.append(masked_mean(error, visible))
     return torch.stack(errors).mean()
 
 

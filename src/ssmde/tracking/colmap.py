@@ -1,4 +1,4 @@
-"""COLMAP as `ssmde track` runs it.
+"""COLMAP as `ssmde track` runs it: the parts of a film that it reconstructs, and their camera.
 
 COLMAP (Schönberger and Frahm, CVPR 2016) with its global mapper GLOMAP (Pan et al., ECCV 2024,
 https://arxiv.org/abs/2407.20219). Its pixel centers lie at a half, ours at whole numbers.
@@ -7,6 +7,7 @@ https://arxiv.org/abs/2407.20219). Its pixel centers lie at a half, ours at whol
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -14,14 +15,35 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssmde.console import import_extra
-from ssmde.data.scene_files import read_scene_info
+from ssmde.data.motion import turn_degrees
+from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_scene_info
 from ssmde.data.sequence import FrameSequence
+from ssmde.outputs import adding_to, recorded
 from ssmde.signals import signals_wait
 
 FEATURES = 2000  # keypoints an image
 POINTS = 200  # that each image has to see where only the camera is looked for
 ROUNDS = 100  # of bundle adjustment there
 OVERLAP = 12  # neighbors that an image is matched to, and then those at doubling distance
+LINKED = 0.1  # of the usual number of points that the two sides of a place have in common
+LEAP, LOOSE = 4.0, 0.35  # times the usual step; of the usual number of points of two neighbors
+JERK, SPIN, SLACK = 3.0, 2.0, 0.75  # times the step and turn around there; of the usual points
+SHARP = 3.0  # degrees that a turn is more than those around it
+AROUND = 6  # steps to either side
+
+# A focal length is asked of all frames, of every second one, and of the others, from starts below
+# and above it: where the video does not tell it, each stays where it began (decision 13).
+START = 0.8  # first focal length of all frames, in longer sides: 64 degrees, a phone's main camera
+BELOW, ABOVE = 0.5, 1.25  # first focal lengths of the two halves: 90 and 44 degrees
+FIELD_OF_VIEW = (20.0, 120.0)  # degrees across the longer side; what is outside is not believed
+FEWEST = 10  # frames that have to be connected
+SEEN = 15  # points that each of them has to see in the mean; COLMAP's own least for two images
+AGREE = 0.1  # of the focal length: how far the three may be from each other
+
+Points = list[tuple[Any, Any]]
+"""For each frame of a part: image points (n, 2), in pixels, and their depth (n,)."""
+Part = tuple[Any, Any, Points, float]
+"""Indices of the frames, their camera-to-world matrices, points, median error in pixels."""
 
 
 class Pair(NamedTuple):
@@ -29,10 +51,8 @@ class Pair(NamedTuple):
 
     first: int  # place of the earlier frame
     second: int  # place of the later one
-    # Where each sees them (m, 2), in multiples of the focal length from the principal point, lens
-    # distortion taken out.
-    before: Any
-    after: Any
+    before: Any  # where each sees them (m, 2), in focal lengths from the principal point,
+    after: Any  # lens distortion taken out
 
     @property
     def motion(self) -> Any:
@@ -83,8 +103,7 @@ class Piece:
     def fill(self, guess: float | None = None) -> None:
         """Keypoints of every frame and their matches, into a new database.
 
-        Its camera is that of the scene; with a `guess` of the focal length, in pixels, it is one of
-        square pixels with the principal point in the middle.
+        Its camera is that of the scene; with a `guess` of the focal length it has square pixels.
         """
         reader = self.colmap.ImageReaderOptions()
         reader.camera_model, reader.camera_params = _camera(self.scene, guess)
@@ -177,3 +196,128 @@ def _camera(scene: FrameSequence, guess: float | None) -> tuple[str, str]:
     bent = read_scene_info(scene.images[0].parent / "scene.json").get("distortion_k1k2p1p2k3")
     numbers += list(bent)[:4] if bent else []
     return ("OPENCV" if bent else "PINHOLE"), ",".join(f"{number:.9g}" for number in numbers)
+
+
+def find_parts(model: Any, names: Sequence[str]) -> list[Part]:
+    """The parts of one reconstruction, in units of the median depth of their points."""
+    places = {name: i for i, name in enumerate(names)}
+    xyz = {key: point.xyz for key, point in model.points3D.items()}
+    images = {places[image.name]: image for image in model.images.values() if image.has_pose}
+    where = np.array(sorted(images))
+    rows = [images[i].cam_from_world().matrix() for i in where.tolist()]
+    T_cam_world = np.array([np.vstack([row, (0, 0, 0, 1)]) for row in rows])
+    T_world_cam = np.linalg.inv(T_cam_world)
+    points: Points = []
+    ids: list[list[int]] = []
+    for i, T in zip(where.tolist(), T_cam_world, strict=True):
+        seen = [p for p in images[i].points2D if p.has_point3D()]
+        ids.append([p.point3D_id for p in seen])
+        # Pixel centers of COLMAP lie at a half.
+        pixels = np.array([p.xy for p in seen]).reshape(-1, 2) - 0.5
+        X = np.array([xyz[key] for key in ids[-1]]).reshape(-1, 3)
+        points.append((pixels, X @ T[2, :3] + T[2, 3]))
+    steps = np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1)
+    turns = [turn_degrees(b @ a.T) for a, b in pairwise(T_cam_world[:, :3, :3])]
+    cuts = find_cuts([set(keys) for keys in ids], steps.tolist(), turns)
+    error = float(np.median([point.error for point in model.points3D.values()]))
+    parts: list[Part] = []
+    for a, b in pairwise([0, *cuts, len(where)]):
+        if b - a > 1:
+            unit = np.median(np.concatenate([depth for _, depth in points[a:b]]))
+            T_world_cam[a:b, :3, 3] /= unit
+            own = [(pixels, depth / unit) for pixels, depth in points[a:b]]
+            parts.append((where[a:b], T_world_cam[a:b], own, error))
+    return parts
+
+
+def find_cuts(
+    seen: Sequence[set[int]], steps: Sequence[float], turns: Sequence[float]
+) -> list[int]:
+    """Places k where little ties the frames from k on to those before: a cut of the film.
+
+    Across a cut nothing tells how large the one side is beside the other. It is where the two sides
+    have hardly a point in common, or where the camera leaps and few points go along, or where it
+    leaps and spins and some points are lost: a sharp corner that came out wrong.
+
+    `seen` are the numbers of the points that each frame sees, in the order of time; `steps` and
+    `turns` how far the camera goes and turns, in degrees, between neighboring frames, one fewer.
+    """
+    if len(seen) < 2:
+        return []
+    places = range(1, len(seen))
+    near = np.array([len(seen[k - 1] & seen[k]) for k in places])
+    sides = ((seen[max(0, k - OVERLAP) : k], seen[k : k + OVERLAP]) for k in places)
+    wide = np.array([len(set[int]().union(*a) & set[int]().union(*b)) for a, b in sides])
+    usual = _around(turns)
+    leaps = np.array(steps) > LEAP * np.median(steps)
+    jerks = np.array(steps) > JERK * _around(steps)
+    spins = (np.array(turns) > SPIN * usual) & (np.array(turns) > usual + SHARP)
+    cut = wide < LINKED * np.median(wide)
+    cut |= leaps & (near < LOOSE * np.median(near))
+    cut |= jerks & spins & (near < SLACK * np.median(near))
+    return (np.flatnonzero(cut) + 1).tolist()
+
+
+def _around(values: Sequence[float]) -> Any:
+    """The median of each value and its neighbors (n,)."""
+    n = range(len(values))
+    return np.array([np.median(values[max(0, k - AROUND) : k + AROUND + 1]) for k in n])
+
+
+class FoundCamera(NamedTuple):
+    """A camera with square pixels and the principal point in the middle, found in a video."""
+
+    focal: float  # length, in pixels of the images
+    spread: float  # how far the furthest of its estimates lies from it, relative
+    frames: int  # it was found in
+
+    def __str__(self) -> str:
+        return (
+            f"focal length {self.focal:.1f} pixels +- {100 * self.spread:.1f} %, "
+            f"from {self.frames} frames"
+        )
+
+
+def find_camera(piece: Piece) -> FoundCamera | str:
+    """The camera of a stretch of video, or why it tells none; that in its database is changed."""
+    side, names = max(piece.scene.image_size), piece.names
+    piece.fill(START * side)
+    whole = piece.refine(names, START * side)
+    piece.advance("camera")
+    if doubt := doubt_about(whole, len(names), side):
+        return doubt
+    halves = ((names[::2], BELOW), (names[1::2], ABOVE))
+    focals = [whole.focal, *(piece.refine(half, at * side).focal for half, at in halves)]
+    if not (np.isfinite(focals).all() and max(focals) <= (1 + AGREE) * min(focals)):
+        said = ", ".join("none" if np.isnan(focal) else f"{focal:.0f}" for focal in focals)
+        parts = f"parts of it come to different focal lengths ({said} pixels)"
+        return f"{parts}; the camera has to turn"
+    focal = float(np.median(focals))
+    return FoundCamera(focal, float(np.abs(np.array(focals) / focal - 1).max()), whole.frames)
+
+
+def keep_camera(scene: FrameSequence, camera: FoundCamera, by: str) -> None:
+    """Write a camera to the scene's cam.txt, and to scene.json where it comes from."""
+    folder, (height, width) = scene.images[0].parent, scene.image_size
+    note = {"camera": f"found by {by}: {camera}"}
+    with adding_to(folder / "scene.json"):
+        write_scene_info(folder, read_scene_info(folder / "scene.json") | note)
+    focal, x, y = camera.focal, (width - 1) / 2, (height - 1) / 2
+    with recorded():
+        write_intrinsics(folder, np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]]))
+
+
+def doubt_about(whole: Refined, frames: int, side: int) -> str:
+    """Why a reconstruction from so many frames tells no focal length; empty if it does."""
+    if whole.frames < FEWEST:
+        return f"its motion was found in {whole.frames} of {frames} frames, and {FEWEST} are needed"
+    if whole.seen < SEEN * whole.frames:
+        return (
+            f"a frame sees {whole.seen / whole.frames:.1f} points of known depth in the mean, and "
+            f"{SEEN} are needed: the camera has to move, not only to turn"
+        )
+    degrees = float(np.degrees(2 * np.arctan(0.5 * side / whole.focal)))
+    if FIELD_OF_VIEW[0] <= degrees <= FIELD_OF_VIEW[1]:
+        return ""
+    focal = f"a focal length of {whole.focal:.0f} pixels"
+    return f"it came to {focal}, a field of view of {degrees:.0f} degrees"

@@ -1,8 +1,7 @@
 """Can tracked motion be trusted? By matches of frames far apart, and by the depth of a network.
 
 A reconstruction explains the points that it kept. Where cars ahead drive as fast as the camera it
-may keep theirs, turn the camera until some of the street fits as well, and drop the rest: parallax,
-reprojection error and the agreement of independent halves of the frames all stay good. So all
+may keep theirs, turn the camera until some of the street fits as well, and drop the rest. So all
 verified matches are asked, kept or not: does the other frame see them on their epipolar line?
 Figures: `docs/experiments.md`, "Motion that can be trusted".
 """
@@ -32,9 +31,7 @@ STILL = 0.5  # pixels that three quarters of a frame's matches move at most wher
 STILL_FRAMES = 4  # frames apart; hand-held video that creeps moves more in that time
 FEWEST_POINTS = 20  # of a frame, to compare with a label
 LEAST_ORDER = 0.4  # rank correlation, the median of the frames; good clips .67 to .92, bad .11, .43
-LARGEST_DRIFT = (
-    3.0  # of the unit, over nine tenths of the frames; good clips 1.3, eightfold was seen
-)
+LARGEST_DRIFT = 3.0  # of the unit, over nine tenths of the frames; good clips 1.3, bad eightfold
 
 
 def find_standing(pairs: Sequence[Pair], frames: int, focal: float) -> Bool[np.ndarray, "frames"]:
@@ -52,10 +49,7 @@ def find_standing(pairs: Sequence[Pair], frames: int, focal: float) -> Bool[np.n
 def explained_shares(
     T_world_cam: Float64[np.ndarray, "n 4 4"], pairs: Sequence[Pair], focal: float, longer_side: int
 ) -> Float64[np.ndarray, "n"]:
-    """Share of the matches of each frame that lie on their epipolar lines; nan if none tells.
-
-    Poses are in one world, nan where unknown; focal length and longer side of the images in pixels.
-    """
+    """Share of the matches of each frame that lie on their epipolar lines; nan if none tells."""
     fit, total = np.zeros(len(T_world_cam)), np.zeros(len(T_world_cam))
     near = max(1.0, NEAR * longer_side) / focal
     for pair in pairs:
@@ -85,13 +79,9 @@ def epipolar_distance(T: Float64[np.ndarray, "4 4"], pair: Pair) -> Float64[np.n
 
 
 def trusted_frames(shares: Float64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-    """Which frames of a part have poses that can be trusted; none if it is wrong as a whole.
-
-    Shares are those of `explained_shares`, in the order of time. If all are nan, the image hardly
-    moves, and nothing speaks against it.
-    """
+    """Which frames of a part have poses that can be trusted; none if it is wrong as a whole."""
     known = np.isfinite(shares)
-    if not known.any():
+    if not known.any():  # the image hardly moves, and nothing speaks against it
         return np.ones(len(shares), dtype=bool)
     filled = np.interp(np.arange(len(shares)), np.flatnonzero(known), shares[known])
     good = median_filter(filled, AROUND, mode="reflect") >= LEAST_IN_FRAME
@@ -99,10 +89,7 @@ def trusted_frames(shares: Float64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
 
 
 def doubt_about_points(folder: Path) -> str:
-    """Why tracked points do not fit the labels of their scene, which are depth; empty if they do.
-
-    It is empty as well where no frame has both.
-    """
+    """Why tracked points do not fit the labels of their scene, which are depth; else empty."""
     from scipy.stats import spearmanr  # slow to import, and not for the help
 
     scene = read_scene(folder)

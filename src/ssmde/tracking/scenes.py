@@ -1,8 +1,7 @@
 """`ssmde track`: how the camera moved in each scene, found in its own frames.
 
-Structure from motion over the whole video, by COLMAP. No labels are used. An unknown camera is
-found as well. Why a training on hand-held video needs it:
-`docs/decisions/0007-motion-from-the-whole-video.md`.
+Structure from motion over the whole video, by COLMAP, without labels; an unknown camera is found as
+well. Why a training on hand-held video needs it: decision 7.
 """
 
 from collections.abc import Callable
@@ -22,14 +21,20 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
 from ssmde.io import write_json
 from ssmde.outputs import check_own, recorded, sweep
-from ssmde.tracking.camera import FoundCamera, estimate_focal, join_estimates, keep_camera
-from ssmde.tracking.colmap import Piece, load_colmap
-from ssmde.tracking.parts import Part, find_parts
+from ssmde.tracking.colmap import (
+    FoundCamera,
+    Part,
+    Piece,
+    find_camera,
+    find_parts,
+    keep_camera,
+    load_colmap,
+)  # fmt: skip
 from ssmde.tracking.reliability import explained_shares, find_standing, trusted_frames
 
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
 MOST_THREADS, LARGEST_SEED = 1024, 1 << 31  # the library takes a number of 32 bits
-ASKED = 4  # stretches of that length that are asked for an unknown camera
+ASKED = 4  # stretches of that length that are asked for an unknown camera, until one tells it
 WRITTEN = {scene_files.TRACKED_POSES, scene_files.TRACKED_POINTS, scene_files.TRACKED_INFO}
 NO_PART = -1  # of a frame whose pose was not found
 
@@ -43,26 +48,26 @@ class Tracked:
     found: int  # frames that have a pose now
     parts: int  # of the video that could not be connected; each has a world and unit of its own
     error: float  # median distance of seen and predicted image points, in pixels; nan without any
-    # Share of the matches of distant frames that the motion explains, the median of the frames; nan
-    # if none tells. Good motion has 0.9 and more.
-    explained: float
+    explained: float  # share of the matches of distant frames that the motion explains; nan if none
     standing: int = 0  # frames left out because the camera stands
     doubtful: int = 0  # frames left out because their motion explains too few matches
     camera: FoundCamera | None = None  # if it was unknown and is found
 
     def __str__(self) -> str:
-        camera = f"{self.scene}: camera found: {self.camera}\n" if self.camera else ""
-        standing = f", the camera stands in {self.standing}" if self.standing else ""
         explained = f", {self.explained:.0%} of matches explained" if self.explained >= 0 else ""
-        doubt = (
-            f"\n{self.scene}: {counted(self.doubtful, 'frame')} left out: the motion found there "
-            "cannot be trusted; a pose network may learn it, without --data.poses tracked"
-        )
-        motion = (
-            f"{self.scene}: motion of {self.found} of {counted(self.frames, 'frame')} in "
+        standing = f", the camera stands in {self.standing}" if self.standing else ""
+        lines = [
+            f"motion of {self.found} of {counted(self.frames, 'frame')} in "
             f"{counted(self.parts, 'part')}, {self.error:.2f} pixels off{explained}{standing}"
-        )
-        return camera + motion + (doubt if self.doubtful else "")
+        ]
+        if self.camera:
+            lines.insert(0, f"camera found: {self.camera}")
+        if self.doubtful:
+            lines.append(
+                f"{counted(self.doubtful, 'frame')} left out: the motion found there cannot be "
+                "trusted; a pose network may learn it, without --data.poses tracked"
+            )
+        return "\n".join(f"{self.scene}: {line}" for line in lines)
 
 
 class TrackedScenes(list[Tracked]):
@@ -86,10 +91,7 @@ def track(
     whose depth labels are fitted, and tracked.json, how far the motion can be trusted. Frames in
     which it cannot, or in which the camera stands, are left out. Hand-held video, which is mostly
     rotation, needs it. Scenes that have the file are left alone. A scene without cam.txt gets one,
-    if its video tells the focal length.
-
-    The unit of a part's poses is the median depth of its points over its frames, so a network that
-    starts at depth 1 starts right.
+    if its video tells the focal length. The unit of poses is the median depth of the points.
 
     Example:
       ssmde track data
@@ -148,9 +150,8 @@ def track(
                 continue
             doubts.append(
                 f"scene '{scene.name}': its camera is unknown, and the video does not tell it: "
-                f"{found}; give the field of view to `ssmde prepare`, --hfov-degrees 65 for the "
-                "main camera of many phones, or write the 3 x 3 matrix in pixels of its images to "
-                f"{scene.images[0].parent / 'cam.txt'}"
+                f"{found}; give the field of view to `ssmde prepare`, --hfov-degrees 65 for many "
+                f"phones, or write its 3 x 3 matrix to {scene.images[0].parent / 'cam.txt'}"
             )
     if doubts:
         raise ValueError("\n".join(doubts))
@@ -177,10 +178,12 @@ def _track_scene(
             for start in range(0, len(scene), LONGEST)
         }  # fmt: skip
         if scene.intrinsics is None:
-            camera = join_estimates([estimate_focal(p) for p in [*pieces.values()][:ASKED]])
-            if isinstance(camera, str):
-                return camera
-            keep_camera(scene, camera, version)
+            for camera in map(find_camera, [*pieces.values()][:ASKED]):
+                if isinstance(camera, FoundCamera):
+                    keep_camera(scene, camera, version)
+                    break
+            else:
+                return str(camera)
         for start, piece in pieces.items():
             solved, still = _solve(piece, camera)
             standing += still
@@ -196,29 +199,28 @@ def _track_scene(
                 errors.append(error)
     found = Tracked(
         scene=scene.name, frames=len(scene), found=int((parts != NO_PART).sum()),
-        parts=len(errors), error=_median(errors), explained=_median(explained),
+        parts=len(errors), error=float(np.median(errors or [np.nan])),
+        explained=float(np.median(explained or [np.nan])),
         standing=standing, doubtful=doubtful, camera=camera,
     )  # fmt: skip
     figures = {name: getattr(found, name) for name in ("frames", "found", "standing", "doubtful")}
-    share = round(found.explained, 3) if explained else None
-    folder = scene.images[0].parent
+    figures["explained"] = round(found.explained, 3) if explained else None
+    folder, note = scene.images[0].parent, f"{version}: part, then T_world_camera"
     with recorded():
         scene_files.write_tracked_points(folder, points)
-        write_json(folder / scene_files.TRACKED_INFO, figures | {"explained": share})
-        # Last: it says that all is done.
+        write_json(folder / scene_files.TRACKED_INFO, figures)
         scene_files.write_tracked_poses(
-            folder, poses, parts, f"{version}: part, then T_world_camera"
-        )
+            folder, poses, parts, note
+        )  # last: it says that all is done
     return found
 
 
 def _solve(
     piece: Piece, camera: FoundCamera | None
 ) -> tuple[list[tuple[Part, Float64[np.ndarray, "n"]]], int]:
-    """Motion of a piece, with its own camera or the one that was found for its scene.
+    """Parts of a piece, each with the share of the matches of its frames that it explains.
 
-    Its parts, whether they can be trusted or not, each with the share of the matches of each frame
-    that it explains; and the number of frames in which the camera stands.
+    And the number of frames in which the camera stands.
     """
     if not piece.database.is_file():
         piece.fill(camera.focal if camera else None)
@@ -237,7 +239,3 @@ def _solve(
         solved.append((part, shares[part[0]]))
     piece.advance("motion")
     return solved, int(standing.sum())
-
-
-def _median(values: list[float]) -> float:
-    return float(np.median(values)) if values else float("nan")

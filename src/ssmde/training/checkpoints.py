@@ -36,7 +36,7 @@ FREE_ON_RESUME = {
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Everything a run needs to go on; tensors and plain values only."""
+    """Everything a run needs to go on; tensors and plain values only, no code of a stranger."""
     # Read first: of a file that was cut torch's reader says "Invalid argument", as of a bad disk.
     file = BytesIO(read_bytes(path, limit=LARGEST, what="checkpoint"))
     try:
@@ -51,12 +51,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def broken_checkpoint(path: Path, reason: str) -> ValueError:
     """What to say of a checkpoint from which no run goes on: what of the run is whole."""
-    whole = [name for name in WEIGHTS if (path.parent / name).is_file()]
-    then = (
-        f"train on from its weights in a new run: --model.start {path.parent / whole[0]}"
-        if whole
-        else f"nothing else of the run is whole: delete {path.parent} and train again"
-    )
+    then = f"nothing else of the run is whole: delete {path.parent} and train again"
+    if whole := [path.parent / name for name in WEIGHTS if (path.parent / name).is_file()]:
+        then = f"train on from its weights in a new run: --model.start {whole[0]}"
     size = path.stat().st_size
     return ValueError(f"{path}: the checkpoint of {size:,} bytes is broken ({reason}); {then}")
 
@@ -84,7 +81,7 @@ class AtomicCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """Read a checkpoint; tensors and plain values only, no code of a stranger is run."""
+        """As `read_checkpoint`."""
         return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: str | Path) -> None:
@@ -105,8 +102,7 @@ class SaveWhenAsked(pl.Callback):
 
     def __init__(self, folder: Path, stop: LateStop) -> None:
         self.folder, self.stop = folder, stop
-        self.begun = False
-        """Whether everything is read from which the run goes on."""
+        self.begun = False  # whether everything is read from which the run goes on
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take signals over from Lightning, which would end without a checkpoint."""
@@ -151,12 +147,10 @@ def check_run(folder: Path, config: Config, *, resume: bool) -> None:
         return
     if "last.ckpt" not in begun:
         if begun or mark_at(kept) is None:
-            way_on = (
-                f"a new run can start from its weights: --model.start {folder / begun[0]} and "
-                "another --name"
-                if begun
-                else "to start the run, leave --resume away"
-            )
+            way_on = "to start the run, leave --resume away"
+            if begun:
+                start = f"--model.start {folder / begun[0]} and another --name"
+                way_on = f"a new run can start from its weights: {start}"
             raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist; {way_on}")
         print(f"{folder} has no checkpoint yet: it begins again")
     if changed := _changed(kept, config):
@@ -171,17 +165,8 @@ def _changed(kept: Path, config: Config) -> list[str]:
     return sorted(set(differences(read_config(kept), config)) - FREE_ON_RESUME)
 
 
-def sweep_run(folder: Path) -> None:
-    """Remove the parts that a killed run left."""
-    sweep(folder, RUN_FILES.__contains__)
-    sweep(folder / "panels", lambda name: name.endswith(".png"))
-
-
 def is_done(folder: Path, steps: int) -> bool:
-    """Whether a run that is to go on has taken its steps already; said in a line.
-
-    A ValueError if it has taken more, and its last weights are lost.
-    """
+    """Whether a run that is to go on has taken its steps already; said in a line."""
     reached = read_checkpoint(folder / "last.ckpt")["global_step"]
     finished = (folder / "last.safetensors").is_file()
     if reached > steps and not finished:
@@ -196,7 +181,9 @@ def is_done(folder: Path, steps: int) -> bool:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    """Write what runs; a file that somebody changed stays as it is."""
+    """Remove what a killed run left, and write what runs; a file that somebody changed stays."""
+    sweep(folder, RUN_FILES.__contains__)
+    sweep(folder / "panels", lambda name: name.endswith(".png"))
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / CONFIG_FILE
     if not os.path.lexists(kept) or mark_at(kept) is not None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ssmde.config import TrainConfig
+from ssmde.console import bars
 from ssmde.io import read_table, whole_file
 from ssmde.types import Batch
 
@@ -35,10 +35,7 @@ def read_rows(path: Path) -> list[list[str]]:
 
 
 class RunLog(pl.Callback):
-    """Means of the losses, validation results, broken frames; a bar or plain lines.
-
-    `log.csv` has rows of (step, cpu_seconds, name, value); those after a resumed step are dropped.
-    """
+    """Means of losses and validation results in log.csv; broken frames; a bar or plain lines."""
 
     def __init__(self, folder: Path, train: TrainConfig) -> None:
         self.curves, self.steps = folder / "log.csv", train.steps
@@ -65,19 +62,15 @@ class RunLog(pl.Callback):
         if not trainer.is_global_zero:
             return
         rows = read_rows(self.curves) if self.curves.exists() else []
-        rows = [row for row in rows if int(row[0]) <= trainer.global_step]
+        rows = [row for row in rows if int(row[0]) <= trainer.global_step]  # of a resumed run
         with whole_file(self.curves) as part, part.open("w", newline="") as file:
             csv.writer(file).writerows([("step", "cpu_seconds", "name", "value"), *rows])
         before = max((float(row[1]) for row in rows), default=0.0)
         self.cpu_before = before - time.process_time()
         if sys.stderr.isatty():
-            columns = (
-                TextColumn("training"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("loss {task.fields[loss]}"), TimeRemainingColumn(),
-            )  # fmt: skip
-            self.bar = Progress(*columns, console=Console(stderr=True))
+            self.bar = bars()
             self.task = self.bar.add_task(
-                "", total=self.steps, completed=trainer.global_step, loss="-"
+                "training", total=self.steps, completed=trainer.global_step
             )
             self.bar.start()
 
@@ -111,7 +104,7 @@ class RunLog(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar and report the frames that could not be read."""
-        self.close()
+        self.on_exception()
         if self.broken and trainer.is_global_zero:
             names = sorted(set(self.broken))
             more = f" and {len(names) - NAMED_BROKEN} more" if len(names) > NAMED_BROKEN else ""
@@ -120,17 +113,13 @@ class RunLog(pl.Callback):
 
     def on_exception(self, *_: Any, **__: Any) -> None:
         """Leave the terminal as it was."""
-        self.close()
-
-    def close(self) -> None:
-        """Take the bar away."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
 
     def _show(self, step: int, loss: float) -> None:
         if self.bar is not None:
-            self.bar.update(self.task, completed=step, loss=f"{loss:.4f}")
+            self.bar.update(self.task, completed=step, description=f"training, loss {loss:.4f}")
             return
         now = time.monotonic()
         if now - self.last_line < PLAIN_LINE_EVERY and step < self.steps:
@@ -140,6 +129,5 @@ class RunLog(pl.Callback):
         left = time.strftime("%H:%M:%S", time.gmtime(pace * (self.steps - step)))
         print(
             f"step {step}/{self.steps}  loss {loss:.4f}  {pace:.2f} s a step  {left} left",
-            file=sys.stderr,
-            flush=True,
-        )
+            file=sys.stderr, flush=True,
+        )  # fmt: skip

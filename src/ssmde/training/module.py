@@ -1,4 +1,4 @@
-"""A method as Lightning wants it: steps, optimizer, learning rate, and a stop at the first NaN."""
+"""A method and its data as Lightning wants them; a stop at the first NaN."""
 
 import contextlib
 import copy
@@ -10,15 +10,23 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from ssmde.config import TrainConfig
+from ssmde.config import Config, TrainConfig
+from ssmde.data.dataset import SnippetDataset, SnippetSampler, SupervisedDepthDataset
+from ssmde.data.sequence import FrameSequence
 from ssmde.losses.masks import MIN_VALID_SHARE
 from ssmde.methods.self_supervised import SelfSupervised
-from ssmde.types import Batch, StepOutput
+from ssmde.signals import ignore_in_worker
+from ssmde.types import Batch, StepOutput, collate
 
 FORGETTING = 9  # the average keeps n / (n + 9) in step n while that is below its share
 LARGEST_GRADIENT = 1.0  # norm to which it is clipped
 EMPTY_STEPS = 5  # in a row that teach nothing, after which the run stops
+LOOK = (
+    "Weights are those of the step before. Look at these frames and their intrinsics, or lower "
+    "train.learning_rate."
+)
 MAIN_TERMS = ("photometric", "motion")  # without which nothing is learned from views
 COMPILED = ("encoder", "decoder", "pose_net")  # networks, by the last part of their name
 # Of one compiled function. All modules share one, and each is a version of it, with and without
@@ -60,9 +68,8 @@ def compile_method(method: nn.Module, *, backend: str = "inductor") -> None:
     """Let the networks and the comparison of views run compiled, from their first call on.
 
     These take nine tenths of a step; the rest is not compiled, for the progress of the training is
-    a plain number there, which changes at every step. The first steps take a minute or more. Names
-    of the weights stay, and a copy of the method is not compiled.
-    `torch.compiler.set_stance("force_eager")` runs it as it was.
+    a plain number there, which changes at every step. Names of the weights stay, and a copy of the
+    method is not compiled. `torch.compiler.set_stance("force_eager")` runs it as it was.
     """
     limits = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
     limits.recompile_limit = max(limits.recompile_limit, MOST_VERSIONS)
@@ -73,11 +80,49 @@ def compile_method(method: nn.Module, *, backend: str = "inductor") -> None:
         method.compare = torch.compile(method.compare, dynamic=False, backend=backend)
 
 
-class Average(nn.Module):
-    """A network whose weights are an exponential average over the steps of another.
+class SnippetLoader(pl.LightningDataModule):
+    """Snippets from the step where a run stands; the order depends on seed and step alone."""
 
-    The statistics of its normalizations are averaged as well. The first steps count more, so that
-    random first weights are soon forgotten.
+    def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
+        super().__init__()
+        self.config, self.weights, data = config, None, config.data
+        names = [sequence.name for sequence in sequences]
+        if unknown := [name for name, _ in data.scene_gaps if name not in names]:
+            there = f"{data.root} has {', '.join(names)}"
+            raise ValueError(f"data.scene_gaps names scene '{unknown[0]}', {there}")
+        common: dict[str, Any] = {"seed": config.train.seed, "augment": True}
+        if config.method == "affine_depth":
+            self.dataset = SupervisedDepthDataset(sequences, data, with_cameras=False, **common)
+            self.weights = self.dataset.weights()
+            return
+        forgotten = config.method == "student" and config.student.labels == "none"
+        labels = config.pseudo_depth.wanted and not forgotten
+        self.dataset = SnippetDataset(
+            sequences, data, labels=labels, fit_labels=labels and data.poses == "tracked",
+            with_points=config.loss.sparse_depth > 0, **common,
+        )  # fmt: skip
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of this process, without end."""
+        trainer, data, t = self.trainer, self.config.data, self.config.train
+        assert trainer is not None
+        sampler = SnippetSampler(
+            len(self.dataset), batch_size=t.batch_size, seed=t.seed, weights=self.weights,
+            start_step=trainer.global_step, rank=trainer.global_rank, world=trainer.world_size,
+            sizes=1 + len(data.more_sizes),
+        )  # fmt: skip
+        return DataLoader(
+            self.dataset, batch_sampler=sampler, num_workers=data.workers, collate_fn=collate,
+            generator=torch.Generator(),  # the loader would else draw from the global one
+            pin_memory=torch.cuda.is_available(), persistent_workers=data.workers > 0,
+            worker_init_fn=ignore_in_worker, prefetch_factor=4 if data.workers else None,
+        )  # fmt: skip
+
+
+class Average(nn.Module):
+    """A network whose weights, and statistics, are an exponential average over another's steps.
+
+    The first steps count more, so that random first weights are soon forgotten.
     """
 
     steps: Tensor
@@ -107,8 +152,7 @@ class TrainingModule(pl.LightningModule):
 
     def __init__(self, method: nn.Module, train: TrainConfig) -> None:
         super().__init__()
-        # 10 to 15 % faster on a CPU too; see benchmarks/results.md
-        layout: Any = {"memory_format": torch.channels_last}
+        layout: Any = {"memory_format": torch.channels_last}  # 10 to 15 % faster on a CPU too
         method = method.to(**layout)
         self.averaged: Average | None = None
         if train.average > 0:
@@ -127,10 +171,8 @@ class TrainingModule(pl.LightningModule):
         if not torch.isfinite(out.loss):
             guilty = [f"{name} = {float(t)}" for name, t in out.terms.items() if not t.isfinite()]
             raise TrainingError(
-                f"the loss is {float(out.loss.detach())} at step {self.global_step + 1}: "
-                f"{', '.join(guilty) or 'every term is finite, their sum is not'}; frames "
-                f"{', '.join(self.frames)}. Weights are those of the step before. Look at these "
-                "frames and their intrinsics, or lower train.learning_rate."
+                f"the loss is {float(out.loss.detach())} {self._here()}: "
+                f"{', '.join(guilty) or 'every term is finite, their sum is not'}. {LOOK}"
             )
         self._check_not_empty(out)
         self._check_labels(batch.gt_depth if batch.pseudo_depth is None else batch.pseudo_depth)
@@ -160,10 +202,8 @@ class TrainingModule(pl.LightningModule):
         """Clip the norm of the gradient; a gradient that is not finite ends the run."""
         norm = nn.utils.clip_grad_norm_(self.parameters(), LARGEST_GRADIENT)
         if not torch.isfinite(norm):
-            raise TrainingError(
-                f"the gradient is {norm.item()} {self._here()}; the losses are finite. Weights are "
-                "those of the step before. Look at these frames, or lower train.learning_rate."
-            )
+            words = f"the gradient is {norm.item()} {self._here()}; the losses are finite"
+            raise TrainingError(f"{words}. {LOOK}")
 
     def configure_optimizers(self) -> Any:
         """Adam, with a rate of its own for the pose network, and the schedule of all."""
@@ -186,10 +226,8 @@ class TrainingModule(pl.LightningModule):
 
     def _everywhere(self, here: bool) -> bool:
         """Whether it is so in all processes: one image may lack what its batch has."""
-        trainer = self.trainer
-        if trainer.world_size == 1:
-            return here
-        return trainer.strategy.reduce_boolean_decision(here, all=True)
+        several, strategy = self.trainer.world_size > 1, self.trainer.strategy
+        return strategy.reduce_boolean_decision(here, all=True) if several else here
 
     def _warn(self, text: str) -> None:
         if self.trainer.is_global_zero:
@@ -206,14 +244,14 @@ class TrainingModule(pl.LightningModule):
         elif empty or not out.loss.any():
             reason = f"no pixel counts for {' and '.join(empty) or 'any term'}"
         self.empty_steps = self.empty_steps + 1 if self._everywhere(bool(reason)) else 0
-        what = f"{reason} {self._here()}"
         if self.empty_steps >= EMPTY_STEPS:
             raise TrainingError(
-                f"{what}, the {EMPTY_STEPS}th time in a row: nothing is learnt. Take a smaller "
-                "train.learning_rate and start again; `ssmde doctor` says if it is the data."
+                f"{reason} {self._here()}, the {EMPTY_STEPS}th time in a row: nothing is learnt. "
+                "Take a smaller train.learning_rate and start again; `ssmde doctor` says if it is "
+                "the data."
             )
         if self.empty_steps == 1:
-            self._warn(f"{what}: this step teaches nothing")
+            self._warn(f"{reason} {self._here()}: this step teaches nothing")
 
     def _check_labels(self, labels: Tensor | None) -> None:
         """Warn, once, of a step whose labels have no value: their terms are a mean over nothing."""
@@ -221,7 +259,4 @@ class TrainingModule(pl.LightningModule):
             return
         self.said_of_labels = self._everywhere(not (labels > 0).any())
         if self.said_of_labels:
-            self._warn(
-                f"the labels of frames {', '.join(self.frames)} have no value at step "
-                f"{self.global_step + 1}: they teach nothing; `ssmde doctor` looks at all labels"
-            )
+            self._warn(f"the labels have no value {self._here()}: `ssmde doctor` looks at them")

@@ -1,7 +1,6 @@
 """`ssmde train`: from scene folders to a trained depth network, in a run folder that can go on.
 
-With both stages: camera motion, labels, teacher, student, evaluation, report. Each stage is a run
-of its own in a folder of its own, and is left alone when it is finished.
+With both stages each is a run in a folder of its own, and is left alone when it is finished.
 """
 
 import logging
@@ -21,7 +20,6 @@ from torch import nn
 from ssmde.config import Config
 from ssmde.console import is_later_rank, is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import is_packed
 from ssmde.evaluation import evaluate, evaluate_predictions, frames_with_truth
 from ssmde.inference.loading import load
@@ -37,9 +35,8 @@ from ssmde.signals import LateStop, Stopped
 from ssmde.tracking import track
 from ssmde.training import checkpoints
 from ssmde.training.checkpoints import WEIGHTS
-from ssmde.training.loader import SnippetLoader
 from ssmde.training.log import RunLog
-from ssmde.training.module import TrainingError, TrainingModule
+from ssmde.training.module import SnippetLoader, TrainingError, TrainingModule
 from ssmde.training.validation import Validation, write_weights
 
 TEACHER, STUDENT = "teacher", "student"  # folders of the stages
@@ -49,38 +46,28 @@ CKPT = "last.ckpt"
 RESULTS = (*WEIGHTS, "report.html")
 # Said by Lightning to its users, of no use to ours.
 QUIET_WARNINGS = (
-    ".*does not have many workers.*",
-    ".*GPU available but not used.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    "The dirpath has changed from .*",
-    ".*treespec, LeafSpec.*",
-    ".*in eval mode at the start of training.*",
+    ".*does not have many workers.*", ".*GPU available but not used.*",
+    ".*Checkpoint directory .* exists and is not empty.*", "The dirpath has changed from .*",
+    ".*treespec, LeafSpec.*", ".*in eval mode at the start of training.*",
     ".*have no `validation_step`.*",
-)
+)  # fmt: skip
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def train(
-    config: Config, *, resume: bool = False, data: pl.LightningDataModule | None = None
-) -> Path:
+def train(config: Config, *, resume: bool = False) -> Path:
     """Train what `config.method` asks for and return the folder of the run.
 
     The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
     `last.safetensors` (to use), `log.csv`, `panels/` and `tensorboard/`.
 
     With `both` it holds `teacher/` and `student/`, each like this, the weights of the student,
-    `evaluation/` where validation scenes have measured depth, and `report.html`: losses, forgetting
-    factor, what the filter found, the numbers of both stages. Labels that are missing are made
-    first.
+    `evaluation/` where validation scenes have measured depth, and `report.html`. Camera motion and
+    labels that are missing are made first.
 
     Args:
         config: The run.
-        resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
-            those of a run that was never stopped, to the last bit. A run that was stopped before
-            its first checkpoint begins again; of both stages, finished ones are skipped.
-        data: Batches of `ssmde.types.Batch` from elsewhere, in place of scene folders; motion and
-            labels have to come with them. Where `config.data.root` is no folder, its
-            `val_dataloader` is what validates.
+        resume: Go on from `last.ckpt`, also after a kill; on a CPU as if the run was never stopped,
+            to the last bit. Without a checkpoint it begins again; finished stages are skipped.
 
     Raises:
         FileExistsError: If the folder holds files of others under the names of a run.
@@ -91,21 +78,18 @@ def train(
     """
     config, remark = read_start(config)
     if config.method == "both":
-        return _train_both(config, remark, resume=resume, data=data)
-    return _train_stage(config, remark, resume=resume, data=data)
+        return _train_both(config, remark, resume=resume)
+    return _train_stage(config, remark, resume=resume)
 
 
-def _train_both(
-    config: Config, remark: str, *, resume: bool, data: pl.LightningDataModule | None
-) -> Path:
+def _train_both(config: Config, remark: str, *, resume: bool) -> Path:
     """Motion and labels where they are missing, teacher, student, evaluation and report."""
     folder = config.output / config.name
     student = replace(config.student, teacher=folder / TEACHER / BEST)
+    common = replace(config, student=student)
     stages = {
         TEACHER: replace(config, method="teacher", name=f"{config.name}/{TEACHER}"),
-        STUDENT: replace(
-            config, method="student", name=f"{config.name}/{STUDENT}", student=student
-        ),
+        STUDENT: replace(common, method="student", name=f"{config.name}/{STUDENT}"),
     }
     begun = [name for name in stages if any((folder / name / f).is_file() for f in (CKPT, LAST))]
     if not is_later_rank():
@@ -117,37 +101,38 @@ def _train_both(
         if not begun:
             check_own([folder / name for name in RESULTS], "choose another --name")
         sweep(folder, RESULTS.__contains__)
-    if data is None:
-        _make_what_is_missing(config)
+    _make_what_is_missing(config)
     for name, stage in stages.items():
         if (folder / name / LAST).is_file():
             print(f"stage {name}: finished before, left as it is")
             continue
         print(f"stage {name}")
-        _train_stage(stage, remark, resume=(folder / name / CKPT).is_file(), data=data)
+        _train_stage(stage, remark, resume=(folder / name / CKPT).is_file())
     if not is_later_rank():
-        _hand_over(folder)
-        if config.data.root.is_dir():
-            _report(stages[TEACHER], stages[STUDENT], folder)
+        for name in WEIGHTS:  # those of the student, where a run has them
+            own, handed = folder / STUDENT / name, folder / name
+            if own.is_file() and not (handed.is_file() and digest_of(own) == digest_of(handed)):
+                with recorded(), whole_file(handed) as part:
+                    shutil.copyfile(own, part)
+        _report(stages[TEACHER], stages[STUDENT], folder)
     return folder
 
 
 def _make_what_is_missing(config: Config) -> None:
     """Camera motion out of the frames, and labels from the named source, as the run wants them."""
-    root, source, alone = config.data.root, config.pseudo_depth.source, _processes(config) == 1
+    root, source = config.data.root, config.pseudo_depth.source
+    alone = config.train.devices * config.train.nodes == 1
     scenes, tracked = read_scenes(root, "train"), config.data.poses == "tracked"
     tracked = tracked and not is_packed(root)
     still = [s.name for s in scenes if tracked and s.tracked_poses is None]
     bare = [s.name for s in scenes if config.pseudo_depth.wanted and s.pseudo_depth is None]
-    for missing, what, verb in (
-        (still, "tracked motion", "track"),
-        (bare, "pseudo-depth", "label"),
+    for verb, missing, what in (
+        ("track", still, "tracked motion"),
+        ("label", bare, "pseudo-depth"),
     ):
         if missing and not alone:
-            raise ValueError(
-                f"scene '{missing[0]}' has no {what}, and several processes would all make it: run "
-                f"`ssmde {verb} {root}` first"
-            )
+            first = f"scene '{missing[0]}' has no {what}, and several processes would all make it"
+            raise ValueError(f"{first}: run `ssmde {verb} {root}` first")
     if bare and not source:
         raise ValueError(
             f"scene '{bare[0]}' has no pseudo-depth: run `ssmde label {root}`, "
@@ -160,19 +145,6 @@ def _make_what_is_missing(config: Config) -> None:
                 print(scene)
     if bare:
         label(root, source=source)
-
-
-def _processes(config: Config) -> int:
-    return config.train.devices * config.train.nodes
-
-
-def _hand_over(folder: Path) -> None:
-    """Put the student's weights where a run has them."""
-    for name in WEIGHTS:
-        own, handed = folder / STUDENT / name, folder / name
-        if own.is_file() and not (handed.is_file() and digest_of(own) == digest_of(handed)):
-            with recorded(), whole_file(handed) as part:
-                shutil.copyfile(own, part)
 
 
 def _report(teacher: Config, student: Config, folder: Path) -> None:
@@ -192,9 +164,7 @@ def _report(teacher: Config, student: Config, folder: Path) -> None:
     print(f"report: {page}", flush=True)
 
 
-def _train_stage(
-    config: Config, remark: str, *, resume: bool, data: pl.LightningDataModule | None
-) -> Path:
+def _train_stage(config: Config, remark: str, *, resume: bool) -> Path:
     """One run; the remark is about the weights that it starts from."""
     config = config_of_stage(config)
     folder = config.output / config.name
@@ -202,7 +172,7 @@ def _train_stage(
     resume = resume and (folder / CKPT).exists()
     if resume and checkpoints.is_done(folder, config.train.steps):
         return folder
-    loader = data if data is not None else SnippetLoader(config, _training_scenes(config))
+    loader = SnippetLoader(config, read_scenes(config.data.root, "train"))
     if remark and not resume and not is_later_rank() and config.method != "student":
         print(remark)
     if config.train.threads:
@@ -210,20 +180,22 @@ def _train_stage(
     torch.manual_seed(config.train.seed)
     module = TrainingModule(build_method(config), config.train)
     log, stop = RunLog(folder, config.train), LateStop()
-    validation = Validation(folder, config, log, stop, data)
+    validation = Validation(folder, config, log, stop)
     save = checkpoints.SaveWhenAsked(folder, stop)
     trainer = _make_trainer(config, folder, [validation, log, save])
     if trainer.is_global_zero:
-        checkpoints.sweep_run(folder)
         checkpoints.write_config(folder, config)  # also of one that goes on: it has new steps
+    checkpoint = folder / CKPT if resume else None
     try:
-        _fit(trainer, module, loader, folder / CKPT if resume else None, save)
+        trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
         if validation.due:  # that of the last step, with no further one to come before
             log.on_train_start(trainer, module)
             validation.validate(trainer, module)
-    except (RuntimeError, OSError, MemoryError) as error:
-        log.close()
-        raise _explain(error, config, folder) from error
+    except checkpoints.SavedError as saved:
+        raise Stopped(*saved.args) from None
+    except Exception as error:
+        log.on_exception()
+        raise _explain(error, config, folder, reading=resume and not save.begun) from error
     finally:
         stop.give_back()
     if trainer.global_step % config.train.checkpoint_every:
@@ -233,27 +205,6 @@ def _train_stage(
             steps = config.train.steps
             write_weights(folder / LAST, config, module.method, validation.latest, steps)
     return folder
-
-
-def _fit(
-    trainer: pl.Trainer,
-    module: TrainingModule,
-    loader: pl.LightningDataModule,
-    checkpoint: Path | None,
-    save: checkpoints.SaveWhenAsked,
-) -> None:
-    """All steps, from the checkpoint on; a ValueError if it holds something else than this run."""
-    try:
-        trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
-    except checkpoints.SavedError as saved:
-        raise Stopped(*saved.args) from None
-    except (TrainingError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        if checkpoint is None or save.begun:
-            raise
-        reason = shorten(f"{type(error).__name__}: {error}")  # what does not fit breaks in any way
-        raise checkpoints.broken_checkpoint(checkpoint, reason) from error
 
 
 def config_of_stage(config: Config) -> Config:
@@ -277,7 +228,7 @@ def build_method(config: Config) -> nn.Module:
 
 def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's loop with our checkpoints and logs; validation is a callback of ours."""
-    t = config.train
+    t, several = config.train, config.train.devices * config.train.nodes > 1
     for message in QUIET_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -288,7 +239,7 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
     try:
         return pl.Trainer(
             default_root_dir=folder, accelerator=t.accelerator, devices=t.devices,
-            num_nodes=t.nodes, strategy="ddp" if _processes(config) > 1 else "auto",
+            num_nodes=t.nodes, strategy="ddp" if several else "auto",
             precision=PRECISIONS[t.precision], max_steps=t.steps, max_epochs=-1,
             callbacks=[*callbacks, keep], plugins=[checkpoints.AtomicCheckpointIO()],
             logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
@@ -301,21 +252,14 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
         ) from error
 
 
-def _training_scenes(config: Config) -> list[FrameSequence]:
-    sequences, root = read_scenes(config.data.root, "train"), config.data.root
-    names = [sequence.name for sequence in sequences]
-    if unknown := [name for name, _ in config.data.scene_gaps if name not in names]:
-        raise ValueError(
-            f"data.scene_gaps names scene '{unknown[0]}', {root} has {', '.join(names)}"
-        )
-    return sequences
-
-
-def _explain(error: Exception, config: Config, folder: Path) -> Exception:
-    """Turn running out of memory or disk into one clear message; leave other errors alone."""
+def _explain(error: Exception, config: Config, folder: Path, *, reading: bool) -> Exception:
+    """One clear message where memory or disk are full, or a checkpoint does not fit."""
+    kept = folder / CKPT
     if isinstance(error, TrainingError):
         return error
-    kept = folder / CKPT
+    if reading and not isinstance(error, OSError | MemoryError):
+        reason = shorten(f"{type(error).__name__}: {error}")  # what does not fit breaks in any way
+        return checkpoints.broken_checkpoint(kept, reason)
     then = f"{kept} is whole: --resume goes on from it" if kept.exists() else "nothing was lost"
     if is_out_of_memory(error):
         return TrainingError(

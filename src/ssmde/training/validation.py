@@ -1,18 +1,16 @@
 """Looking at the validation frames while a run goes on, and keeping the best weights."""
 
 import json
+import math
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from ssmde.config import Config, DataConfig, dump_config
@@ -31,65 +29,41 @@ from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.checkpoint import WEIGHTS_FORMAT, WEIGHTS_VERSION, save_weights
 from ssmde.signals import LateStop, Stopped
 from ssmde.training.log import RunLog
-from ssmde.types import Batch
 
 NETWORKS = ("depth_net.", "pose_net.")  # what weights are kept of a method
 VALIDATION_FRAMES = 200  # a validation looks at, at most, spread evenly
 BEST = "best.safetensors"
+SHORTEST = 3  # frames: the middle one has a neighbor on either side
 PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pixels
-
-
-class Score(NamedTuple):
-    """What a validation says; smaller is better, nan is no score."""
-
-    name: str  # `abs_rel` where there is truth, else `photometric`
-    value: float
-    details: dict[str, float]
 
 
 class Validation(pl.Callback):
     """Every so many steps: depth errors (or the photometric loss), a picture, the best weights."""
 
-    def __init__(
-        self,
-        folder: Path,
-        config: Config,
-        log: RunLog,
-        stop: LateStop,
-        data: pl.LightningDataModule | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, config: Config, log: RunLog, stop: LateStop) -> None:
+        """Refuse scenes that can be judged by nothing."""
         self.folder, self.config, self.run_log, self.stop = folder, config, log, stop
         self.due = False  # a signal broke the last one off
-        self.latest: Score | None = None
-        self.best = np.inf  # score so far
-        self.own = data if data is not None and not config.data.root.is_dir() else None
-        """Where the snippets of a validation come from, if not from scenes."""
-        self.sequences, self.measured, self.why_not = list[FrameSequence](), [], ""
-        if self.own is None:
-            self._open_scenes("val")
-
-    def _open_scenes(self, split: Literal["train", "val"]) -> None:
-        """Refuse scenes that can be judged by nothing."""
-        config, root = self.config, self.config.data.root
-        self.sequences = read_scenes(root, split)
-        self.measured, self.why_not = measured_scenes(self.sequences, config.train.protocol)
-        """Scenes that are judged by their measured depth, and why there are none."""
-        if self.measured or split == "train":
+        self.latest: dict[str, float] = {}  # by name, the score first; smaller is better
+        self.best = math.inf  # score so far
+        root, protocol = config.data.root, config.train.protocol
+        self.sequences = read_scenes(root, "val")
+        # Scenes that are judged by their measured depth, and why there are none.
+        self.measured, self.why_not = measured_scenes(self.sequences, protocol)
+        if self.measured:
             return
-        why = f" ({self.why_not})" if self.why_not else ""
-        if config.method == "affine_depth":
+        needs_depth = config.method == "affine_depth"
+        if needs_depth or not self._filmed():
+            why = f" ({self.why_not})" if self.why_not else ""
+            other = ", which judges such a network" if needs_depth else " or a cam.txt"
             raise ValueError(
-                f"{root}: no validation scene has measured depth, by which a network "
-                f"for pseudo-depth is judged{why}; name one that has in val.txt"
-            )
-        if not self._filmed():
-            raise ValueError(
-                f"{root}: no validation scene has measured depth{why} or a cam.txt; "
+                f"{root}: no validation scene has measured depth{why}{other}; "
                 "name one in val.txt that has"
             )
-        if not _has_snippet(self._filmed()):
+        if max(map(len, self._filmed())) < SHORTEST:
             # The last tenth of a short video is too short: better those frames than none.
-            self._open_scenes("train")
+            self.sequences = read_scenes(root, "train")
+            self.measured, self.why_not = measured_scenes(self.sequences, protocol)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far, and whether a validation is still to be done."""
@@ -97,11 +71,7 @@ class Validation(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with them."""
-        best: Any = state_dict["best"]
-        if isinstance(best, list):  # version 0.1 kept several, with their names
-            best = min((value for value, _ in best), default=np.inf)
-        self.best = best
-        self.due = bool(state_dict.get("due"))
+        self.best, self.due = state_dict["best"], state_dict["due"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what judges, where that is not the depth that somebody measured."""
@@ -137,10 +107,9 @@ class Validation(pl.Callback):
         was_training = method.training
         method.eval()
         try:
-            # Every image has its own size: nothing to compile for.
             with (
                 torch.no_grad(),
-                torch.compiler.set_stance("force_eager"),
+                torch.compiler.set_stance("force_eager"),  # every image has its own size
                 pl_module.averaged_weights(),
             ):
                 with self.stop.at_once():
@@ -150,10 +119,10 @@ class Validation(pl.Callback):
             return False
         finally:
             method.train(was_training)
-        self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
+        self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.items()})
         return True
 
-    def _score(self, method: Any, step: int, device: torch.device) -> Score:
+    def _score(self, method: Any, step: int, device: torch.device) -> dict[str, float]:
         data = self.config.data
         predictor = Predictor(method.depth_net, data.image_size, more_sizes=data.more_sizes)
         self._write_panel(predictor, step)
@@ -168,12 +137,17 @@ class Validation(pl.Callback):
         for name, region in regions.items():
             if region is not None:
                 details |= {f"{name}abs_rel": region.abs_rel, f"{name}d1": region.d1}
-        return Score("abs_rel", report.full.abs_rel, details)
+        return details
 
-    def photometric_score(self, method: Any, device: torch.device) -> Score:
+    def photometric_score(self, method: Any, device: torch.device) -> dict[str, float]:
         """Photometric loss on evenly spread snippets, for videos without truth."""
-        snippets = (batch.to(device).to_float() for batch in self._snippets())
-        losses = np.array([float(method.photometric_loss(batch)) for batch in snippets])
+        sequences = self._filmed()
+        data = _data_that_fits(self.config.data, sequences)
+        snippets = SnippetDataset(sequences, data, seed=self.config.train.seed, augment=False)
+        batches = (snippets[i] for i in spread(len(snippets), VALIDATION_FRAMES))
+        losses = np.array(
+            [float(method.photometric_loss(batch.to(device).to_float())) for batch in batches]
+        )
         seen = losses[np.isfinite(losses)]
         if 2 * len(seen) < len(losses):  # a mean of what is left would look good
             print(
@@ -181,24 +155,8 @@ class Validation(pl.Callback):
                 f"{counted(len(losses), 'snippet')}; these weights do not count",
                 file=sys.stderr,
             )
-            seen = seen[:0]
-        if not len(seen):  # none at all: a data module without val_dataloader
-            return Score("photometric", np.nan, {})
-        value = float(seen.mean())
-        return Score("photometric", value, {"photometric": value})
-
-    def _snippets(self) -> Iterator[Batch]:
-        """Evenly spread ones of the scenes, or the first batches of a data module of one's own."""
-        most = VALIDATION_FRAMES
-        if self.own is not None:
-            with suppress(MisconfigurationException):  # it has none
-                yield from islice(self.own.val_dataloader(), most)
-            return
-        sequences = self._filmed()
-        data = _data_that_fits(self.config.data, sequences)
-        snippets = SnippetDataset(sequences, data, seed=self.config.train.seed, augment=False)
-        for index in spread(len(snippets), min(len(snippets), most)):
-            yield snippets[index]
+            return {}
+        return {"photometric": float(seen.mean())}
 
     def _filmed(self) -> list[FrameSequence]:
         """The scenes whose camera is known."""
@@ -222,20 +180,18 @@ class Validation(pl.Callback):
             picture = panel(rows, height=PANEL_HEIGHT)
             write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
-    def keep(self, method: nn.Module, score: Score, step: int) -> None:
+    def keep(self, method: nn.Module, metrics: Mapping[str, float], step: int) -> None:
         """Write the weights as `best.safetensors` if they are the best so far."""
-        if score.value < self.best:  # nan is not
-            self.best = score.value
-            write_weights(self.folder / BEST, self.config, method, score, step)
+        score = next(iter(metrics.values()), math.inf)
+        if score < self.best:  # nan is not
+            self.best = score
+            write_weights(self.folder / BEST, self.config, method, metrics, step)
 
 
 def measured_scenes(
     sequences: list[FrameSequence], protocol_name: str
 ) -> tuple[list[FrameSequence], str]:
-    """The scenes an evaluation can measure; none and why, if no pixel of their depth counts.
-
-    A recording may have truth for a part that is not held out, and a map may be empty.
-    """
+    """The scenes an evaluation can measure; none and why, if no pixel of their depth counts."""
     found = [s for s in sequences if frames_with_truth([s], 1)]
     frames = frames_with_truth(found, VALIDATION_FRAMES)
     protocol, fault = find_protocol(protocol_name), ""
@@ -247,16 +203,9 @@ def measured_scenes(
             fault = fault or str(error)
     if not frames:
         return [], ""
-    why = fault or (
-        f"{frames[0].depth} and the others hold nothing between {protocol.min_depth:g} and "
-        f"{protocol.max_depth:g} m"
-    )
+    ends = f"{protocol.min_depth:g} and {protocol.max_depth:g} m"
+    why = fault or f"{frames[0].depth} and the others hold nothing between {ends}"
     return [], f"no held-out depth map has a pixel that counts: {why}"
-
-
-def _has_snippet(sequences: list[FrameSequence]) -> bool:
-    """True if a frame has a neighbor on either side."""
-    return any(len(s) >= 3 for s in sequences)
 
 
 def _data_that_fits(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
@@ -264,24 +213,21 @@ def _data_that_fits(data: DataConfig, sequences: list[FrameSequence]) -> DataCon
     kind = {"tracked": "tracked_poses", "file": "poses"}.get(data.poses)
     if kind and any(getattr(s, kind) is None for s in sequences):
         data = replace(data, poses="none")  # the pose network says the motion
+    longest = max(map(len, sequences))
     fits = any(2 * gap < len(s) for s in sequences for gap in frame_gaps(data, s))
-    if fits or not _has_snippet(sequences):
+    if fits or longest < SHORTEST:
         return data
-    largest = (max(len(s) for s in sequences) - 1) // 2
-    return replace(data, frame_gaps=(largest,), scene_gaps=())
+    return replace(data, frame_gaps=((longest - 1) // 2,), scene_gaps=())
 
 
 def write_weights(
-    path: Path, config: Config, method: nn.Module, score: Score | None, step: int
+    path: Path, config: Config, method: nn.Module, metrics: Mapping[str, float], step: int
 ) -> None:
     """Write both networks with the configuration that made them and what they score."""
     metadata = {
-        "format": WEIGHTS_FORMAT,
-        "version": WEIGHTS_VERSION,
-        "config": dump_config(config),
-        "step": str(step),
-        "metrics": json.dumps(score.details if score else {}),
-    }
+        "format": WEIGHTS_FORMAT, "version": WEIGHTS_VERSION, "config": dump_config(config),
+        "step": str(step), "metrics": json.dumps(dict(metrics)),
+    }  # fmt: skip
     encoder = getattr(getattr(method, "depth_net", None), "encoder", None)
     if isinstance(encoder, BackboneEncoder):
         metadata[BACKBONE_KEY] = architecture_of(encoder.backbone)
