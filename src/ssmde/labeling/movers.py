@@ -6,6 +6,8 @@ the lower edge of the image cuts off stands nearer than the nearest ground in vi
 paper has it. What it brings is in docs/decisions/0024-movers-come-to-the-ground.md.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -96,18 +98,18 @@ def ground_factor(depth: DepthMap, movers: Bool[np.ndarray, "h w"]) -> Float[np.
     ground = ground_depth(depth, movers)
     if ground is None:
         return factor
-    regions, count = ndimage.label(movers)  # pixels that share a side are one region
-    for number in range(1, count + 1):
-        region = regions == number
+    found: Any = ndimage.label(movers)  # pixels that share a side are one region
+    for number in range(1, found[1] + 1):
+        region = found[0] == number
         off = np.abs(np.log(depth[region]) - np.log(ground[region])) > OFF_GROUND
         if region.mean() < SMALLEST or off.mean() < 0.5:
             continue
         lowest = np.where(region, np.arange(height)[:, None], -1).max(0)
         here = np.flatnonzero(lowest >= 0)
-        contact = ndimage.maximum_filter1d(lowest, 2 * round(REACH * width) + 1)[here]
+        contact: Any = ndimage.maximum_filter1d(lowest, 2 * round(REACH * width) + 1)[here]
         bound = ground[contact, here] * np.where(contact >= height - 2, CUT_OFF, SLACK)
-        found = np.array([np.median(depth[region[:, column], column]) for column in here])
-        factor[region] = np.median(bound / found).clip(LEAST, 1)
+        middle = np.array([np.median(depth[region[:, column], column]) for column in here])
+        factor[region] = np.median(bound / middle).clip(LEAST, 1)
     return factor
 
 
@@ -124,7 +126,7 @@ def _still(
     away[rows[meets], columns[meets]] = False
     if away.all():
         return ~away
-    distance: Float[np.ndarray, "h w"] = ndimage.distance_transform_edt(away)
+    distance: Any = ndimage.distance_transform_edt(away)
     return distance < AROUND * depth.shape[1]
 
 
