@@ -252,9 +252,9 @@ def test_a_function_is_a_verb(own_verb):
         "how": "well", "folder": "data", "size": (3, 4), "host": ("a", "b"), "kind": "depth",
         "rate": 2.0, "quick": True,
     }  # fmt: skip
-    app = parse("app", ["a", "b", "--allowed-host", "x"])  # as many words as there are
+    app = parse("app", ["a", "b", "--port", "8000"])  # as many words as there are
     assert isinstance(app, partial)
-    assert (app.keywords["weights"], app.keywords["allowed_host"]) == (("a", "b"), ("x",))
+    assert (app.keywords["weights"], app.keywords["port"]) == (("a", "b"), 8000)
     predict = parse("predict", ["walk.mp4", "out"])  # which finds weights of its own
     assert isinstance(predict, partial)
     assert (predict.keywords["weights"], predict.keywords["out"]) == ("walk.mp4", None)

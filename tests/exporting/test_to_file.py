@@ -190,6 +190,7 @@ def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_
     assert names_in(tmp_path) == ["mood.onnx"]
 
 
+@pytest.mark.slow  # by default: the same of predict, in tests/inference
 def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, tmp_path):
     path, others = tmp_path / "small.onnx", tmp_path / "others"
     report = export(predictor, path, licence="MIT")

@@ -51,7 +51,7 @@ def test_where_no_ground_is_in_view_nothing_changes():
 @pytest.fixture(scope="module")
 def room(tmp_path_factory):
     """People who cross a room, as a tracked scene and what was drawn."""
-    clip = draw_clip("room", frames=20, size=(96, 128), seed=1, movers="across")
+    clip = draw_clip("room", frames=14, size=(72, 96), seed=1, movers="across")
     folder = tmp_path_factory.mktemp("data") / "room"
     write_clip(clip, folder)
     write_tracked_poses(folder, clip.poses, np.zeros(len(clip.poses)), "drawn")

@@ -398,7 +398,7 @@ def test_moving_and_unseen_pixels_are_weighted_by_the_mirrored_prediction():
     assert abs((out.static & (out.weight > 0)).sum() / out.static.sum() - 0.9) < 0.01
 
 
-@pytest.mark.parametrize("kind", ["room", "street"])
+@pytest.mark.parametrize("kind", ["room", pytest.param("street", marks=pytest.mark.slow)])
 def test_most_of_what_stands_still_and_of_what_moves_is_found_and_the_teachers_error_falls(kind):
     found = []
     for seed in range(3):

@@ -1,5 +1,6 @@
 """Both stages in one call: each in its place, finished ones left, labels made or asked for."""
 
+import re
 import shutil
 from dataclasses import replace
 from functools import cache

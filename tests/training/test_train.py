@@ -15,6 +15,7 @@ from ssmde.config import PseudoDepthConfig, TrainConfig, load_config
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import read_weights
+from ssmde.preparation.packing import pack
 from ssmde.training import train
 from ssmde.training.checkpoints import write_config
 from ssmde.training.module import TrainingError, TrainingModule
@@ -225,3 +226,28 @@ def test_inside_the_network_is_the_average_and_afterwards_itself_even_after_an_e
             assert weight.item() == within
             raise StopError
         assert weight.item() == 1.0
+
+
+@pytest.mark.slow  # by default: the same snippets, in tests/preparation/test_packing.py
+def test_packed_data_gives_the_same_losses_to_the_last_bit_also_after_going_on(
+    small_run, tmp_path, monkeypatch, losses
+):
+    small_run = replace(small_run, train=replace(small_run.train, validate_every=1))
+    root, size = small_run.data.root, small_run.data.image_size
+    pack(root, tmp_path / "packed", size=size, shard_frames=4, show_progress=False)
+    whole = train(small_run)
+    half = replace(small_run, name="packed", data=replace(small_run.data, root=tmp_path / "packed"))
+
+    def stop(_, trainer, *__):
+        if trainer.global_step == 3:  # after a checkpoint, in the middle of an epoch
+            raise StopError
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr("ssmde.training.log.RunLog.on_train_batch_start", stop)
+        with pytest.raises(StopError):
+            train(half)
+    resumed = train(half, resume=True)
+    for name in ("train/loss", "val/photometric"):
+        values = losses(resumed, name)
+        assert values == losses(whole, name)
+        assert [step for step, _ in values] == [1, 2, 3, 4]  # every step once

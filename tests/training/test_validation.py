@@ -28,7 +28,9 @@ def judge(loss):
     return SimpleNamespace(photometric_loss=lambda batch: torch.tensor(loss))
 
 
-@pytest.mark.parametrize(("frames", "held_out"), [(40, 4), (12, 12)])
+@pytest.mark.parametrize(
+    ("frames", "held_out"), [pytest.param(40, 4, marks=pytest.mark.slow), (12, 12)]
+)
 def test_a_held_out_part_too_short_for_the_gaps_is_judged_at_a_smaller_one(
     tmp_path, frames, held_out
 ):
