@@ -1,11 +1,12 @@
 """`ssmde adapt`: a film in, a depth network that is right there out, never worse than before.
 
 A network that has seen many places labels the frames of a film. Tracked points correct its labels
-where the scene stands still (`data/pseudo_labels.py`), and it learns from them: the
-self-distillation of SS-MDE (Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090), with the
-start network in the place of the teacher, its depth in that of the LeReS pseudo-depth, and points
-in the place of the photometric loss. Points of frames that it did not learn from decide in the end
-whether the new weights are handed out, or those it started from.
+where the scene stands still (`data/pseudo_labels.py`), the ground bounds what moves
+(`labeling/movers.py`), and it learns from them: the self-distillation of SS-MDE (Hu et al., Sensors
+2024, https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its
+depth in that of the LeReS pseudo-depth, and points in the place of the photometric loss. Points of
+frames that it did not learn from decide in the end whether the new weights are handed out, or those
+it started from.
 """
 
 import math
@@ -186,7 +187,7 @@ def adapt(
         points = f"{first:.3f} before, {last:.3f} after, on {len(held_out)} held-out frames"
         found = replace(
             found, kept="adapted" if better else "start", frames=frames, steps=config.train.steps,
-            why=f"{'' if better else 'no '}closer to points that were tracked: {points}",
+            why=f"{'' if better else 'not clearly '}closer to points that were tracked: {points}",
             error_before=first, error_after=last,
         )  # fmt: skip
         chosen = trained if better else weights
