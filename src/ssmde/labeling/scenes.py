@@ -114,10 +114,10 @@ def label(
         for scene, frames in todo
         for start in range(0, len(frames), batch_size)
     ]
-    for scene, frames in todo:
-        if frames:  # labels of something else go before the first new one
-            write_labels(label_folder(scene), opened.info, {})
     if engine == "ray":
+        for scene, frames in todo:
+            if frames:  # for several processes to write into; alone the first labels make it
+                write_labels(label_folder(scene), opened.info, {})
         opener, gpu = partial(open_source, source, request), request.device.type == "cuda"
         results = label_on_ray(opener, pieces, gpu=gpu)
     else:
