@@ -153,7 +153,7 @@ def label_on_ray(
         what = f"scene '{piece.scene.name}': a worker was lost {tries} times over {frames}"
         return f"{what}; the labels written so far are kept"
 
-    return work_on_ray(open_tool, _label_piece, pieces, gpu=gpu, lost=lost)
+    return work_on_ray(open_tool, _label_missing, pieces, gpu=gpu, lost=lost)
 
 
 def _frames_to_label(
@@ -180,12 +180,17 @@ def _missing(scene: FrameSequence) -> list[int]:
     return [i for i, file in enumerate(scene.images) if not (folder / f"{file.stem}.png").is_file()]
 
 
+def _label_missing(source: Source, piece: Piece) -> list[str]:
+    """As `_label_piece`, without frames that a worker labeled before it was lost."""
+    missing = set(_missing(piece.scene))
+    return _label_piece(source, Piece(piece.scene, [i for i in piece.frames if i in missing]))
+
+
 def _label_piece(source: Source, piece: Piece) -> list[str]:
     """Label some frames of one scene; for each that got no label, the reason."""
     scene, skipped = piece.scene, list[str]()
     inputs: dict[str, object] = {}
-    missing = set(_missing(scene))  # some may be there by a worker that was lost
-    for i in filter(missing.__contains__, piece.frames):
+    for i in piece.frames:
         try:
             inputs[scene.images[i].stem] = source.read(scene, i)
         except ImageError as error:
