@@ -1,8 +1,8 @@
-"""Movers are found by other views; the ground is found under what stands on it."""
+"""Movers are found by other views."""
 
 import torch
 
-from ssmde.geometry.ground import find_movers, ground_plane
+from ssmde.geometry.ground import find_movers
 from ssmde.methods.self_supervised import least_error
 
 HEIGHT, WIDTH, HORIZON = 48, 64, 10.0
@@ -17,21 +17,6 @@ def box(top, bottom, left, right):
     mask = torch.zeros(1, 1, HEIGHT, WIDTH, dtype=torch.bool)
     mask[..., top:bottom, left:right] = True
     return mask
-
-
-def test_the_ground_is_found_under_furniture():
-    cluttered = STATIC.clone()
-    cluttered[..., 35:48, 5:15] = 1.2  # stands on the ground, nearer than it
-    found = ground_plane(cluttered, box(30, 40, 40, 50))
-    torch.testing.assert_close(found[0, 0, 15:], GROUND[15:], rtol=1e-3, atol=1e-3)
-    assert found[0, 0, 5, 5] == torch.inf, "above the horizon there is no ground"
-
-
-def test_what_comes_no_nearer_downwards_is_no_ground():
-    nothing = torch.zeros(1, 1, HEIGHT, WIDTH, dtype=torch.bool)
-    assert ground_plane(torch.full_like(STATIC, 3.0), nothing) is None
-    assert ground_plane(STATIC.flip(2), nothing) is None
-    assert ground_plane(STATIC, ~nothing) is None, "movers hide all of it"
 
 
 def views(generator):

@@ -51,7 +51,7 @@ WINDOW = 120
 SPARSEST = 3  # every third frame at most: the next has to show the same points
 ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
 # Less is no gain: the labels share what tracking got wrong with the points that judge. Films that
-# gained by the truth had .14 to .42; drawn streets that `small` knows had .09, and lost.
+# gained by the truth had .21 to .42; drawn streets that `small` knows had .09, and lost.
 LEAST_GAIN = 0.125
 # More passes over few frames learn them by heart, people first: decision 18.
 FEWEST_STEPS, MOST_EPOCHS = 30, 8

@@ -138,11 +138,6 @@ def write_tracked_poses(folder: Path, poses: Poses, parts: PerFrame, note: str) 
     _write(folder / TRACKED_POSES, [f"# {note}", *rows])
 
 
-def write_timestamps(folder: Path, times: PerFrame) -> None:
-    """Write the time of each frame, in seconds, to the scene's timestamps.txt."""
-    _write(folder / "timestamps.txt", [f"{time:.6f}" for time in times])
-
-
 def write_tracked_points(
     folder: Path, points: Mapping[int, tuple[Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
 ) -> None:
