@@ -34,8 +34,8 @@ from ssmde.outputs import recorded
 from tiny_networks import Brightness
 
 SIZE = (64, 96)
-OPENVINO = pytest.param(".xml", marks=pytest.mark.slow)  # `make test` does not install it
-EACH_FORMAT = pytest.mark.parametrize("ending", [".onnx", OPENVINO])
+EXPORTS = pytest.mark.slow  # PyTorch takes seconds to trace; `make test` installs no onnxscript
+EACH_FORMAT = pytest.mark.parametrize("ending", [".onnx", ".xml"])
 FACTS = ExportFacts(
     name="small", licence="MIT", image_size=SIZE, depth_range=(0.5, 20.0), unit="scene units",
     precision="fp32", ssmde="0",
@@ -95,6 +95,7 @@ def exported(proto, tmp_path_factory):
     return make
 
 
+@EXPORTS
 @EACH_FORMAT
 def test_an_exported_file_is_loaded_as_weights_are_and_says_the_same(predictor, exported, ending):
     found = load(exported(ending))
@@ -122,6 +123,7 @@ def test_the_licence_of_released_weights_goes_with_the_file():
     assert licence_of(replace(predictor, source="runs/mine")) is None
 
 
+@EXPORTS
 def test_onnx_itself_finds_the_file_sound_and_names_its_axes(proto):
     onnx = pytest.importorskip("onnx")
     onnx.checker.check_model(proto, full_check=True)
@@ -142,7 +144,7 @@ def test_metres_are_inside_the_file(predictor):
     torch.testing.assert_close(metres, 2.5 * plain)
 
 
-@pytest.mark.slow
+@EXPORTS
 @EACH_FORMAT
 def test_an_export_in_half_precision_stays_near(predictor, tmp_path, ending):
     report = export(predictor, tmp_path / f"small{ending}", precision="fp16")
@@ -163,6 +165,7 @@ def test_half_precision_leaves_the_last_layer_in_float32():
     assert ((half - exact).abs() / exact).mean() < 0.1
 
 
+@EXPORTS
 @EACH_FORMAT
 def test_int8_stays_near_and_leaves_the_last_layer_in_float(predictor, proto, tmp_path, ending):
     small = quantize(proto, drawn(3))
@@ -178,6 +181,7 @@ def test_int8_stays_near_and_leaves_the_last_layer_in_float(predictor, proto, tm
     assert kinds == ["DequantizeLinear", "DequantizeLinear", "float"]
 
 
+@EXPORTS
 def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_path):
     path = tmp_path / "mood.onnx"
     with recorded("other"):
@@ -190,7 +194,7 @@ def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_
     assert names_in(tmp_path) == ["mood.onnx"]
 
 
-@pytest.mark.slow  # by default: the same of predict, in tests/inference
+@EXPORTS
 def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, tmp_path):
     path, others = tmp_path / "small.onnx", tmp_path / "others"
     report = export(predictor, path, licence="MIT")
@@ -236,6 +240,7 @@ def test_options_that_do_not_fit_are_refused(predictor, tmp_path):
     assert len(calibration_frames(tmp_path)) == 8
 
 
+@EXPORTS
 @EACH_FORMAT
 def test_a_damaged_file_is_refused_by_name(exported, tmp_path, ending):
     path = tmp_path / f"damaged{ending}"
@@ -272,15 +277,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_record_of_another_shape_is_refused_by_name(proto, tmp_path, fault):
+def test_a_record_of_another_shape_is_refused_by_name(tmp_path, fault):
     record, reason = FAULTS[fault]
     text = record if isinstance(record, str) else json.dumps(json.loads(FACTS.to_text()) | record)
-    onnx = pytest.importorskip("onnx")
-    model = onnx.ModelProto.FromString(proto.SerializeToString())
-    onnx.helper.set_model_props(model, {FACTS_KEY: text})
-    onnx.save(model, tmp_path / "odd.onnx")
-    with pytest.raises(ValueError, match=rf"odd\.onnx: {reason}") as error:
-        load(tmp_path / "odd.onnx")
+    _, path = graph(tmp_path, record=text)
+    with pytest.raises(ValueError, match=rf"graph\.onnx: {reason}") as error:
+        load(path)
     assert "\n" not in str(error.value)
 
 
@@ -292,11 +294,11 @@ small (uint8[n, h, w, 3] image) => (float[n, h, w] depth) <float[1] half = {0.5}
 }"""
 
 
-def graph(tmp_path, before="", after=""):
+def graph(tmp_path, before="", after="", record=None):
     """A small ONNX file that says it is an export: half the mean color."""
     onnx = pytest.importorskip("onnx")
     model = onnx.parser.parse_model(GRAPH.replace(before, after) if before else GRAPH)
-    onnx.helper.set_model_props(model, {FACTS_KEY: FACTS.to_text()})
+    onnx.helper.set_model_props(model, {FACTS_KEY: FACTS.to_text() if record is None else record})
     onnx.save(model, tmp_path / "graph.onnx")
     return model, tmp_path / "graph.onnx"
 
@@ -352,7 +354,7 @@ def test_an_onnx_file_reads_no_other_file_and_holds_no_loop(tmp_path, change, me
         load(path)
 
 
-@pytest.mark.slow
+@EXPORTS
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
@@ -375,10 +377,8 @@ def test_an_openvino_file_of_another_kind_is_refused_by_name(
         load(tmp_path / "odd.xml")
 
 
-def test_without_the_extra_one_line_says_what_to_install(
-    predictor, exported, monkeypatch, tmp_path
-):
-    path = exported(".onnx")
+def test_without_the_extra_one_line_says_what_to_install(predictor, monkeypatch, tmp_path):
+    _, path = graph(tmp_path)
     for name in ("onnx", "openvino"):
         monkeypatch.setitem(sys.modules, name, None)
     (tmp_path / "a.xml").write_text("<net/>")

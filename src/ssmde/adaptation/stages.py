@@ -153,7 +153,7 @@ def adapt(
     with stage("track"):
         camera = _track(scenes, seed, show_progress)
     with stage("label"):
-        label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
+        label(work / "data", source=f"ssmde:{start}", device=device, split="all",
               show_progress=show_progress)  # fmt: skip
         doubts = [check.find_doubt(scene) for scene in scenes]
         trusted = [scene for scene, doubt in zip(scenes, doubts, strict=True) if not doubt]
