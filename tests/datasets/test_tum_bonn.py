@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from archives import TUM_NAME as NAME
 from archives import TUM_START as START
 from archives import make_tum
+from recordings import DATA, needs_data
 from ssmde.data.images import ImageError
 from ssmde.datasets.tum_bonn import BONN_SCALE, T_MARKERS, T_ROS, bonn_poses, index_bonn, index_tum
 
@@ -76,8 +77,33 @@ def test_a_list_names_sequences(tmp_path):
     with pytest.raises(ValueError, match=r"x\.txt: no such list"):
         index_tum(tmp_path, lists={"test": tmp_path / "x.txt"})
     listed.write_text(f"{NAME} rgb/a.png\n")
-    with pytest.raises(ValueError, match=r"list\.txt, line 1: expected the name of a scene alone"):
+    with pytest.raises(ValueError, match=r"list\.txt, line 1: expected SEQUENCE or SEQUENCE rgb/T"):
         index_tum(tmp_path, lists={"test": listed})
+
+
+def test_a_list_of_pairs_takes_these_frames_with_their_depth_and_poses(tmp_path):
+    make_tum(tmp_path)
+    listed = tmp_path / "pairs.txt"
+    first, last, never = (f"{START + t:.6f}" for t in (0.1, 0.3, 0.9))
+    listed.write_text(
+        f"{NAME} rgb/{last}.png\n{NAME} rgb/{first}.png depth/{START + 0.09:.6f}.png\n"
+        f"{NAME} rgb/{never}.png\n"
+    )
+    (scene,) = index_tum(tmp_path, lists={"test": listed}).scenes
+    assert (scene.name, scene.split) == (f"{NAME}_test", "test")
+    assert [frame.name for frame in scene.frames] == [first, last]
+    assert [float(frame.depth()[0, 0]) for frame in scene.frames] == [2.0, 3.0]
+    np.testing.assert_allclose(scene.poses[0, 0, 3], 0.095)
+    assert scene.problems == (f"{tmp_path / NAME}: no image of {never} s, which {listed} names",)
+
+
+@needs_data
+def test_the_published_list_of_dynamic_frames_is_read(tmp_path):
+    make_tum(tmp_path, "rgbd_dataset_freiburg2_desk_with_person", images=(0.0,), depth=())
+    lists = {"test": DATA / "splits" / "tum_dynamic_pairs.txt"}
+    told = "\n".join(index_tum(tmp_path, lists=lists).problems)
+    assert told.count("no scene 'rgbd_dataset_freiburg3_") == 8  # nine sequences, 2,500 frames
+    assert told.count("rgbd_dataset_freiburg2_desk_with_person: no image of 13118") == 413
 
 
 def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):

@@ -62,7 +62,9 @@ def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive
     taken for others. The images of freiburg1 and freiburg2 keep their lens distortion.
 
     `root` is a sequence (a folder with rgb.txt), or a folder of sequences. A list names sequences,
-    one a line. What no list names is for training, unless that has a list.
+    one a line, or frames: `SEQUENCE rgb/TIME.png`. The depth file that lists of pairs name beside
+    it is the one nearest in time, found again. What no list names is for training, unless that has
+    a list.
     """
     paper = "TUM RGB-D (Sturm et al., IROS 2012)"
     return _index(root, lists, _Published(paper, "CC BY 4.0", TUM_CAMERAS, lambda poses: poses))
@@ -100,7 +102,7 @@ def bonn_poses(markers: Poses) -> Poses:
 
 
 def _index(root: Path, lists: Mapping[str, Path] | None, published: _Published) -> Archive:
-    wanted = record.read_scene_lists(lists)
+    wanted = record.read_scene_lists(lists, _sequence_or_frame)
     for level in ("", "*/", "*/*/"):  # the root itself, or up to two levels below it
         found = {file.parent for name in ("rgb.txt", "rgb/") for file in root.glob(level + name)}
         if found:
@@ -114,6 +116,23 @@ def _index(root: Path, lists: Mapping[str, Path] | None, published: _Published) 
     return record.make_archive(root, scenes, wanted, [])
 
 
+def _sequence_or_frame(line: str) -> tuple[str, int | None]:
+    """Sequence, and time in microseconds, of `SEQUENCE rgb/TIME.png depth/TIME.png`."""
+    name, *words = line.split()
+    if not words:
+        return record.only_scene(line)
+    try:
+        return name.strip("/"), _microseconds(float(Path(words[0]).stem))
+    except (ValueError, OverflowError) as error:
+        form = "SEQUENCE or SEQUENCE rgb/TIME.png"
+        raise ValueError(f"expected {form}, got '{line}'") from error
+
+
+def _microseconds(time: float) -> int:
+    """The number by which a list and rgb.txt name the same frame."""
+    return round(time * 1e6)
+
+
 def _scene(folder: Path, published: _Published, part: record.Part) -> ArchiveScene:
     problems: list[str] = []
     times, images = sensors.in_time_order(_listed(folder, "rgb.txt", problems), problems)
@@ -122,7 +141,13 @@ def _scene(folder: Path, published: _Published, part: record.Part) -> ArchiveSce
     depth = {i: partial(read_depth, depths[j], UNITS_PER_METRE) for i, j in pairs.items()}
     where = str(folder / "depth.txt")
     problems += sensors.clock_problem("rgb.txt", times, where, depth_times, len(pairs))
-    if not images:
+    numbers = [_microseconds(time) for time in times.tolist()]
+    problems += [
+        f"{folder}: no image of {n / 1e6:.6f} s, which {part.listed_in} names"
+        for n in part.frames if n not in numbers
+    ]  # fmt: skip
+    chosen = [i for i, n in enumerate(numbers) if not part.frames or n in part.frames]
+    if not chosen:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     name = folder.resolve().name
     (fx, fy, cx, cy), lens = next(found for key, found in published.cameras.items() if key in name)
@@ -130,12 +155,12 @@ def _scene(folder: Path, published: _Published, part: record.Part) -> ArchiveSce
         name=part.name, split=part.split, source=f"{published.paper}, {name}; {lens}",
         licence=published.licence,
         frames=tuple(
-            ArchiveFrame(name=sensors.time_name(time), image=images[i], depth=depth.get(i))
-            for i, time in enumerate(times.tolist())
+            ArchiveFrame(name=sensors.time_name(times[i]), image=images[i], depth=depth.get(i))
+            for i in chosen
         ),
         image_size=record.first_size(images, IMAGE_SIZE),
         intrinsics=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
-        poses=_poses(folder / "groundtruth.txt", times, published, problems),
+        poses=_poses(folder / "groundtruth.txt", times[chosen], published, problems),
         depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
     )  # fmt: skip
 
