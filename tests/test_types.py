@@ -1,6 +1,6 @@
 """A batch on its way from the loader to a method: joined, copied, turned into values."""
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 import torch
@@ -36,6 +36,8 @@ def test_joined_snippets_keep_every_field_in_order_and_their_layout():
         assert image.movedim(-3, -1).is_contiguous()
     with pytest.raises(RuntimeError, match="size"):
         collate([snippets[0], make_snippet(1, views=2)])
+    with pytest.raises(ValueError, match="2 of 3 snippets of a batch have pseudo_depth"):
+        collate([*snippets[:2], replace(snippets[2], pseudo_depth=None)])
 
 
 def test_the_first_view_is_the_target_and_bytes_become_values_from_0_to_1():

@@ -84,10 +84,12 @@ class Batch:
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
-    """Join batches into one; what one of them has, all have."""
+    """Join batches into one; what one of them has, all must have."""
     joined: dict[str, Any] = {}
     for name in (f.name for f in fields(Batch)):
         values = [v for sample in samples if (v := getattr(sample, name)) is not None]
+        if 0 < len(values) < len(samples):
+            raise ValueError(f"{len(values)} of {len(samples)} snippets of a batch have {name}")
         if not values or len(samples) == 1:
             joined[name] = getattr(samples[0], name)
         elif not isinstance(values[0], Tensor):
