@@ -5,7 +5,8 @@ from typing import Any
 
 
 def on_config(config: Any) -> Any:
-    """Complete the navigation from the files that are there."""
+    """Complete the navigation from the files that are there, folded away below its last part."""
     decisions = sorted((Path(config.docs_dir) / "decisions").glob("*.md"))
-    config.nav.append({"Decisions": [f"decisions/{page.name}" for page in decisions]})
+    (last,) = config.nav[-1].values()
+    last.append({"Decisions": [f"decisions/{page.name}" for page in decisions]})
     return config

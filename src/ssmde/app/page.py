@@ -20,7 +20,7 @@ from ssmde.app.inputs import (
     read_webcam_frame,
 )
 from ssmde.app.service import FilmStep, InferenceService, preview, shown
-from ssmde.app.training import MOST_MINUTES, Training, Trainings
+from ssmde.app.training import MOST_MINUTES, STOPPED, Training, Trainings
 from ssmde.console import counted
 from ssmde.data.images import read_image
 from ssmde.inference.camera import DEFAULT_HFOV_DEGREES
@@ -39,14 +39,30 @@ CACHE = (600, 86_400)
 HEAD = "## Depth from one picture\nA network looks at one picture and says how far each pixel is."
 HERE = " It runs on this computer: nothing is sent elsewhere."
 ABOUT_EXAMPLE = "An example, drawn by this package. Drop a picture of your own above."
-ABOUT_VIDEO = "Each frame is computed by itself. The film shows frame and depth side by side."
+ABOUT_FILES = (
+    "_depth.png: depth as whole numbers of 16 bits; depth.json says how to read them",
+    "_depth.npz: depth as exact numbers, for NumPy",
+    "_color.png: the colors above",
+    "_cloud.ply: points in space, for Blender, MeshLab and the like",
+)
+ABOUT_WIDTH = "A guess: set it if you know it. It shapes the view in space, not the depth."
+ABOUT_WEIGHTS = (
+    "What the network has learned; it computes the depth of pictures, videos and webcam."
+)
+ABOUT_VIDEO = (
+    "Drop a video and press Start: out comes a film of each frame beside its depth. Each frame is "
+    "computed by itself."
+)
 ABOUT_TRAINING = (
-    "The network can learn from your film alone to be better at that place. Walk past things that "
-    "stand still; turning on the spot tells it nothing. You can close the page and come back. "
-    "Frames it did not learn from decide whether the new weights are handed out."
+    "The network can learn from the film you dropped above, to be better at that place. In a good "
+    "film you walk past things that stand still; turning on the spot tells it nothing. At the end "
+    "the network is tested on frames it did not learn from: you get what it learned if they say "
+    "it is better, else the weights it began with. You can close the page and come back."
 )
 ABOUT_WEBCAM = (
-    "Browsers give the camera only to pages on this computer or behind https. No frame is stored."
+    f"Let the camera in, then press Record: depth appears below, for {WEBCAM_SECONDS} seconds at a "
+    "time. No frame is stored. Browsers give the camera only to pages on this computer or behind "
+    "https."
 )
 ASIDE = (75, 80, None)  # degrees: from a little aside and above, so that depth is seen at once
 PRIVATE: dict[str, Any] = {"preprocess": False, "api_visibility": "private"}
@@ -102,8 +118,8 @@ class Page:
         ) as self.blocks:
             gr.Markdown(HEAD if trainings is None else HEAD + HERE)
             self.weights = gr.Dropdown(
-                names, value=names[0], label="Weights", elem_id="ssmde-weights", interactive=True,
-                render=False,
+                names, value=names[0], label="Weights", info=ABOUT_WEIGHTS,
+                elem_id="ssmde-weights", interactive=True, render=False,
             )  # fmt: skip
             with gr.Tab("Picture"):
                 self._picture_tab()
@@ -135,11 +151,13 @@ class Page:
                 )  # fmt: skip
                 width = gr.Slider(
                     NARROWEST, WIDEST, value=DEFAULT_HFOV_DEGREES, step=1, elem_id="ssmde-width",
-                    label="Horizontal field of view in degrees; at first a guess", buttons=[],
+                    label="Field of view of the camera from left to right, in degrees",
+                    info=ABOUT_WIDTH, buttons=[],
                 )  # fmt: skip
         self.files = gr.File(
             label="Files", file_count="multiple", interactive=False, elem_id="ssmde-files"
         )
+        gr.HTML(_note(*ABOUT_FILES))
         gr.on(
             [self.blocks.load, self.upload.input, self.weights.input, width.release],
             self.picture, [self.upload, self.weights, width],
@@ -172,8 +190,9 @@ class Page:
             return
         gr.HTML(f"<h3>Train on this film</h3>{_note(ABOUT_TRAINING)}")
         minutes = gr.Slider(
-            1, MOST_MINUTES, value=10, step=1, label="Minutes", buttons=[], elem_id="ssmde-minutes"
-        )
+            1, MOST_MINUTES, value=10, step=1, label="Minutes it may take", buttons=[],
+            elem_id="ssmde-minutes",
+        )  # fmt: skip
         with gr.Row():
             train = gr.Button("Train", min_width=120, elem_id="ssmde-train")
             stop = gr.Button("Stop training", min_width=120, elem_id="ssmde-stop-training")
@@ -314,8 +333,8 @@ def _page_of(request: gr.Request) -> str:
     return str(request.session_hash)[:LONGEST_WORD]
 
 
-def _note(words: str) -> str:
-    return f'<p class="ssmde-note">{escape(words)}</p>'
+def _note(*lines: str) -> str:
+    return f'<p class="ssmde-note">{"<br>".join(map(escape, lines))}</p>'
 
 
 def _bad(reason: object) -> str:
@@ -344,8 +363,12 @@ def _film_news(step: FilmStep, seconds: float) -> str:
 
 def _training_news(training: Training) -> str:
     """How far a training is, in words and as a bar."""
+    if training.running and training.fault:
+        return "<p>Stopping ...</p>"
     if training.running:
         minutes = training.elapsed()
         words = f"{training.name}, {minutes:.1f} of about {training.minutes} minutes."
         return _bar(f"{words} {training.stage()}", min(minutes / training.minutes, 1.0))
-    return _bad(training.fault) if training.fault else f"<p>{escape(training.outcome())}</p>"
+    if training.fault and training.fault != STOPPED:
+        return _bad(training.fault)
+    return f"<p>{escape(training.fault or training.outcome())}</p>"

@@ -48,9 +48,10 @@ SMALLER = (
     f"the page takes up to {PAGE_PIXELS / 1e6:.0f} million. Make it smaller, or use ssmde predict."
 )
 RELATIVE = (
-    "Relative units: true up to one factor, for these weights do not know metres. "
+    "Relative units, not metres: these weights do not know how large things are. "
     "A point with twice the number is twice as far."
 )
+POINT = "Point at the picture, or touch it, to read its depth."
 METRES = "Metres, along the view: the weights were fitted to a known length."
 
 
@@ -152,7 +153,8 @@ class InferenceService:
             info = video_info(path)
         except VideoError as error:
             raise RefusalError(
-                f"{name} is no video that can be read. The page takes {', '.join(VIDEO_SUFFIXES)}."
+                f"{name} is no video that can be read, or only a part of one. "
+                f"The page takes {', '.join(VIDEO_SUFFIXES)}."
             ) from error
         check_pixels(name, info.size)
         folder, end, notes = session.new_result(), time.monotonic() + JOB_SECONDS, VideoNotes()
@@ -232,7 +234,7 @@ def _legend(frame: PredictedFrame, near: float, far: float) -> str:
         f'<div class="ssmde-legend"><span>{f"near {near:.3g} {unit}".strip()}</span>'
         f'<img alt="colors from near to far" src="{bar}">'
         f"<span>{f'far {far:.3g} {unit}'.strip()}</span></div>"
-        f'<output id="ssmde-readout" {attributes}>Point at the picture to read its depth.</output>'
+        f'<output id="ssmde-readout" {attributes}>{POINT}</output>'
         f'<p class="ssmde-unit">{METRES if frame.info.metric else RELATIVE}</p>'
     )
 

@@ -24,6 +24,7 @@ OVERTIME, GRACE_MINUTES = 2.0, 5.0
 TRAINING_BYTES = 4_000_000_000  # of the frames, points and labels of one training
 LOOKS_EVERY, LAST_SECONDS = 1.0, 5.0
 POLITENESS = 10  # how far the page goes before it at the processor
+STOPPED = "Stopped."  # by its visitor
 STAGE = re.compile(r"^(\w+): (.+), [\d.]+ minutes left$", re.MULTILINE)
 COMMAND = (sys.executable, "-m", "ssmde", "adapt")
 
@@ -78,7 +79,7 @@ class Training:
         files = [self._out / name for name in (RESULT, REPORT, PICTURE)]
         return files if not self.running and not self.fault else []
 
-    def stop(self, fault: str = "Stopped.") -> None:
+    def stop(self, fault: str = STOPPED) -> None:
         """End it with a word for its visitor; its files stay until `close`."""
         self.fault = self.fault or fault
         self._process.terminate()

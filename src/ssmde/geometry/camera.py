@@ -42,7 +42,7 @@ def backproject(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b h w 3"]:
 
     The pinhole matrix is in pixels of the depth, without skew.
 
-    Example:
+    Examples:
         >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
         >>> backproject(torch.full((1, 1, 4, 6), 4.0), K)[0, 3, 5]
         tensor([1.2500, 0.7500, 4.0000])
@@ -77,7 +77,7 @@ def scale_intrinsics(intrinsics: Matrices, scale_x: float | int, scale_y: float 
     Image borders stay borders, so u' = scale (u + 0.5) - 0.5: the convention of PIL, OpenCV and
     `interpolate(align_corners=False)`.
 
-    Example:
+    Examples:
         >>> K = torch.tensor([[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]])
         >>> scale_intrinsics(K, 0.5, 2.0)
         tensor([[ 4.0000,  0.0000,  1.0000],

@@ -47,7 +47,7 @@ def reproject(
         intrinsics: Pinhole matrix without skew.
         min_depth: Points nearer than this to the source camera count as not visible.
 
-    Example:
+    Examples:
         >>> depth = torch.full((1, 1, 4, 6), 2.0)
         >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
         >>> stay = torch.eye(4)[None]

@@ -34,7 +34,7 @@ class DepthNet(nn.Module):
 
     Images are RGB in [0, 1] with sides that are multiples of 32; another size is a ValueError.
 
-    Example:
+    Examples:
         >>> DepthNet().eval()(torch.rand(1, 3, 64, 96)).shape
         torch.Size([1, 1, 64, 96])
     """
