@@ -11,6 +11,7 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 import ssmde
+from maps import random_map
 from ssmde.geometry import (
     backproject,
     invert_motion,
@@ -36,8 +37,7 @@ def make_motion(*, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> torch.Tens
 
 
 def random_image(seed: int = 0, channels: int = 3) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, channels, H, W, generator=generator, dtype=torch.float64)
+    return random_map(seed, (H, W), batch=1, channels=channels)
 
 
 def plane(depth: float) -> torch.Tensor:
@@ -153,7 +153,8 @@ def test_warping_agrees_with_kornia():
 def test_gradients_match_finite_differences():
     def warp(depth, T, K, image):
         found = reproject(depth, T, K)
-        return sample(image, found.pixels), found.depth
+        aside = project(backproject(depth, K) + 0.1, K)
+        return sample(image, found.pixels), found.depth, aside
 
     depth = (random_image(1, channels=1) + 1.0).requires_grad_()
     T = make_motion(x=0.137, y=-0.071, z=0.05).requires_grad_()
