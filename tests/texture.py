@@ -1,4 +1,4 @@
-"""A drawn texture that is looked at through a window: what moves, and how far, is known exactly."""
+"""Drawn textures looked at through a window: what moves, and how far, is known exactly."""
 
 import numpy as np
 
@@ -42,3 +42,11 @@ def blurred(grey: np.ndarray, radius: int) -> np.ndarray:
     sums = np.cumsum(np.pad(wide, ((0, 0), (1, 0))), axis=1)
     length = 2 * radius + 1
     return np.rint((sums[:, length:] - sums[:, :-length]) / length).astype(np.uint8)
+
+
+def sliding(number: int, size: tuple[int, int], step: int = 2) -> np.ndarray:
+    """RGB of a frame of waves that slide past, `step` pixels a frame."""
+    height, width = size
+    rows, columns = np.mgrid[:height, step * number : step * number + width]
+    waves = [np.sin(columns / (3 + c) + rows / (4 - c)) for c in range(3)]
+    return (127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)

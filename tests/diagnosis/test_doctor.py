@@ -1,17 +1,14 @@
 """The doctor: what is found in a whole data folder, the worst first, and how it is said."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from recordings import DATA, needs_data
 from ssmde.data.scene_folder import read_scene
 from ssmde.diagnosis import Diagnosis, Finding, doctor
 from ssmde.diagnosis.video import check_video, video_statistics
-
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def look(data, **options):
@@ -77,7 +74,7 @@ def test_the_table_says_what_was_found_and_what_to_do():
     assert str(Diagnosis(())) == "doctor: nothing found"
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+@needs_data
 @pytest.mark.parametrize("name", [
     "indoor/bonn_crowd", *(pytest.param(name, marks=pytest.mark.slow)
                            for name in ("indoor/redkitchen", "driving/kitti_odom00")),

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from maps import everywhere, finite_gradient, random_depth, random_map
-from seeds import drawn
+from maps import drawn, everywhere, finite_gradient, random_depth, random_map
 from ssmde.geometry.camera import normals
 from ssmde.losses import pairs
 from ssmde.losses.affine import (

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from maps import everywhere, finite_gradient, random_depth, random_map
-from seeds import drawn
+from maps import drawn, everywhere, finite_gradient, random_depth, random_map
 from ssmde.geometry.camera import normals, pixel_grid
 from ssmde.losses import pairs as p
 
