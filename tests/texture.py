@@ -30,6 +30,12 @@ def view(pattern: np.ndarray, x: float, y: float, size: tuple[int, int] = SIZE) 
     return np.rint(cut[:, :-1] * (1 - u) + cut[:, 1:] * u).astype(np.uint8)
 
 
+def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """A picture of which no two pixels are alike."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
 def noisy(grey: np.ndarray, sigma: float, seed: int) -> np.ndarray:
     """The picture as a sensor would see it a second time."""
     noise = np.random.default_rng(seed).normal(0, sigma, grey.shape)

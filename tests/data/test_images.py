@@ -38,13 +38,10 @@ from ssmde.diagnosis.files import open_scenes
 from ssmde.evaluation.benchmarks import open_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.labeling import LabelRequest, open_source
+from texture import noise
 
 ORIENTATION = 0x0112  # EXIF tag
 SIZE = (96, 128)
-
-
-def noise(height, width):
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def save(path, pixels, **options):
