@@ -53,15 +53,6 @@ def test_sideways_motion_in_front_of_a_wall_shifts_whole_pixels(shift):
     assert found.visible.sum() == H * (W - shift)
 
 
-def test_a_quarter_roll_of_the_camera_turns_the_image():
-    image = random_image()[..., :H]  # square
-    T = make_motion()
-    T[0, :2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])  # x_src = -y_tgt, y_src = x_tgt
-    middle = (H - 1) / 2
-    found = reproject(plane(2.0)[..., :H], T, make_intrinsics(middle, middle))
-    assert_close(sample(image, found.pixels), image.rot90(1, dims=(2, 3)))
-
-
 def test_a_point_of_the_world_lands_where_the_source_camera_sees_it():
     """The direction of T_src_tgt, from two camera-to-world poses."""
     here, there = torch.tensor([[0.1, -0.2, 0.0]]), torch.tensor([[0.05, 0.1, 0.1]])
