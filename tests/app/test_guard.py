@@ -94,16 +94,13 @@ def test_who_comes_first_gets_a_secret_that_scripts_cannot_read(visitors):
     assert ask(visitors, "/")[1] != headers
 
 
-def test_who_comes_back_keeps_the_secret_and_nobody_can_pass_for_another(visitors):
+def test_who_comes_back_keeps_a_secret_of_its_form_and_nobody_can_pass_for_another(visitors):
     forged = [(guard.HEADER.encode(), ANN.encode())]
     _, headers, _, seen = ask(visitors, "/", cookie=BOB, headers=forged)
     assert b"set-cookie" not in headers
     assert [v for name, v in seen[0]["headers"] if name == guard.HEADER.encode()] == [BOB.encode()]
-
-
-@pytest.mark.parametrize("cookie", ["short", "a" * 44, "a" * 42 + "/", '"' + "a" * 42])
-def test_a_secret_of_another_form_is_replaced(visitors, cookie):
-    assert b"set-cookie" in ask(visitors, "/", cookie=cookie)[1]
+    for cookie in ("short", "a" * 44, "a" * 42 + "/", '"' + "a" * 42):
+        assert b"set-cookie" in ask(visitors, "/", cookie=cookie)[1], "another takes its place"
 
 
 @pytest.mark.parametrize("form", ["/gradio_api/file=", "/gradio_api/file/", "/file="])
