@@ -17,10 +17,8 @@ def predictor(stop_after: float = np.inf) -> Predictor:
     return Predictor(Stopping(stop_after), (32, 32), depth_range=(0.1, 100.0), source="drawn")
 
 
-def record(path, frames, *, gap_after=None):
-    """A film of 10 frames a second whose grey grows from frame to frame."""
-    late = [2.0 if gap_after is not None and i > gap_after else 0.0 for i in range(frames)]
-    moments = [i / 10 + wait for i, wait in enumerate(late)]
+def record(path, frames, moments=None):
+    """A film of 10 frames a second, or at these times, whose grey grows from frame to frame."""
     levels = films.grey_frames(range(0, 5 * frames, 5), (24, 32))
     return films.write(path, levels, moments, codec="libx264", kind="yuv420p")
 
@@ -31,7 +29,8 @@ def times(path):
 
 
 def test_a_film_shows_the_video_at_its_left_at_the_times_it_was_filmed(tmp_path):
-    path, film = record(tmp_path / "phone.mkv", 12, gap_after=5), tmp_path / "phone_depth.mp4"
+    moments = [i / 10 + (2.0 if i > 5 else 0.0) for i in range(12)]
+    path, film = record(tmp_path / "phone.mkv", 12, moments), tmp_path / "phone_depth.mp4"
     predict_files(predictor(), path, tmp_path)
     found = times(film)
     np.testing.assert_allclose(found, times(path), atol=1e-3)
