@@ -267,8 +267,6 @@ def test_the_camera_is_read_from_the_files_where_they_say_it(tmp_path):
     np.testing.assert_allclose(found, [26 * focal, 36 * focal], rtol=1e-3)
     assert "camera: video metadata, 26 mm equivalent: focal length 224" in str(made)
     assert "camera: EXIF, 36 mm equivalent" in str(made)
-    given = prepare(video, tmp_path / "e", step=1, hfov_degrees=90, show_progress=False)
-    assert "camera: field of view of 90 degrees, as given" in str(given)
 
 
 def test_each_size_of_a_film_becomes_a_scene_with_the_camera_of_its_size(tmp_path):
