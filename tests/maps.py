@@ -1,4 +1,7 @@
-"""Maps for the tests of losses: random ones in float64, one generator for each seed."""
+"""Maps for the tests of losses, random ones in float64, and draws that can be repeated."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -28,3 +31,9 @@ def finite_gradient(term: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     assert term.isfinite()
     assert gradient.isfinite().all()
     return gradient
+
+
+def drawn(function: Callable[..., Any], *args: Any, seed: int = 0) -> Any:
+    """What a function gives that draws from torch's own generator, begun at a seed."""
+    torch.manual_seed(seed)
+    return function(*args)

@@ -184,13 +184,11 @@ def test_no_former_field_is_a_field():
 MADE_IN_PYTHON = """
 import sys
 from pathlib import Path
-from ssmde.config import Config, DataConfig, LossConfig, TrainConfig, dump_config, load_config
-inf = float("inf")
+from ssmde.config import Config, DataConfig, TrainConfig, dump_config, load_config
 for make in (
     lambda: Config(train={"steps": "many"}), lambda: Config(data={"rot": "x"}),
-    lambda: Config(model=3), lambda: LossConfig(geometry=inf),
-    lambda: DataConfig(image_size=(64, 96, 3)), lambda: TrainConfig(schedule="y" * 10_000),
-    lambda: TrainConfig(seed=10**30), lambda: Config(data={"zoom": True}),
+    lambda: Config(model=3), lambda: DataConfig(image_size=(64, 96, 3)),
+    lambda: TrainConfig(schedule="y" * 10_000), lambda: Config(data={"zoom": True}),
 ):
     try:
         print("taken", make())
@@ -203,9 +201,9 @@ assert load_config(dump_config(made)) == made
 """
 REFUSED_IN_PYTHON = (
     r"train\.steps must .*'many'", r"unknown key data\.rot: closest match is 'root'.*",
-    "model must hold keys with values, got 3", "loss.geometry must be a finite number, got inf",
-    r"data\.image_size: .*\(64, 96, 3\)", r"train\.schedule must .*y\.\.\. \(10,002 characters\)",
-    r"train\.seed cannot be 10+: .*", r"data\.zoom must be a valid number, got True",
+    "model must hold keys with values, got 3", r"data\.image_size: .*\(64, 96, 3\)",
+    r"train\.schedule must .*y\.\.\. \(10,002 characters\)",
+    r"data\.zoom must be a valid number, got True",
 )  # fmt: skip
 
 

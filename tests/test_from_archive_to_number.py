@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,6 +14,7 @@ from ssmde.diagnosis import doctor
 from ssmde.evaluation import benchmark, evaluate
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.training import train
+from texture import sliding
 
 SIZE = (32, 64)
 FRAMES = 12
@@ -27,10 +27,7 @@ def film(folder: Path, pattern: str) -> None:
     for i, path in enumerate(sorted(folder.glob(pattern))):
         with Image.open(path) as image:
             width, height = image.size
-        v, u = np.mgrid[:height, 2 * i : 2 * i + width]
-        waves = [np.sin(u / (3 + c) + v / (4 - c)) for c in range(3)]
-        pixels = (127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(sliding(i, (height, width))).save(path)
 
 
 def kitti_raw(root):

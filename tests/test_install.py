@@ -141,10 +141,7 @@ if __name__ == "__main__":
     run("predict runs/photometric photos depth --format png16,npz,color,ply,glb")
 """
     (tmp_path / "run.py").write_text(script)
-    done = subprocess.run(
-        [sys.executable, "run.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run(sys.executable, "run.py", folder=tmp_path)
 
 
 def run(*words: object, folder: Path = ROOT, **settings: str) -> str:

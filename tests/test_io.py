@@ -13,7 +13,6 @@ from ssmde.datasets.record import read_archive_file
 from ssmde.io import (
     check_file,
     fitting_name,
-    natural_order,
     parse_json,
     read_bytes,
     read_json,
@@ -153,11 +152,6 @@ def test_what_is_written_as_json_is_read_back(tmp_path):
     write_json(tmp_path / "a.json", [0] * 1000)
     with pytest.raises(ValueError, match=r"a\.json: expected an object .*, got list$"):
         read_json(tmp_path / "a.json")
-
-
-def test_names_are_in_the_order_of_their_numbers():
-    names = ["f10", "f9", "f1_10", "f1_9", "f", "g2"]
-    assert sorted(names, key=natural_order) == ["f", "f1_9", "f1_10", "f9", "f10", "g2"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1))

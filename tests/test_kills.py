@@ -19,6 +19,7 @@ from films import write_mp4
 from ssmde.cli import main
 from ssmde.data.video import read_frames
 from ssmde.outputs import RECORD
+from texture import sliding
 from tiny_networks import build_tiny_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -28,23 +29,17 @@ SIZE = 32, 64
 GROWING = (".csv", ".yaml", ".ckpt")  # of a run: they differ while it goes on
 
 
-def picture(number: int) -> np.ndarray:
-    rows, columns = np.mgrid[: SIZE[0], 3 * number : 3 * number + SIZE[1]]
-    channels = [np.sin(columns / (3 + c) + rows / (4 - c)) for c in range(3)]
-    return (127.5 + 120 * np.stack(channels, -1)).astype(np.uint8)
-
-
 def make_originals(folder: Path) -> None:
     """A film, photos, scenes with a camera, labels of others, and a user's notes."""
     for place in ("photos", "scenes/a", "scenes/b", "labels/a", "labels/b"):
         (folder / place).mkdir(parents=True)
         for n in range(14):
             label = np.full(SIZE, 100 + n, np.uint16)
-            image = Image.fromarray(label if place.startswith("labels") else picture(n))
+            image = Image.fromarray(label if place.startswith("labels") else sliding(n, SIZE, 3))
             image.save(folder / place / f"{n:03d}.png")
         if place.startswith("scenes"):
             (folder / place / "cam.txt").write_text("50 0 31.5\n0 50 15.5\n0 0 1\n")
-    write_mp4(folder / "walk.mp4", [picture(number) for number in range(24)])
+    write_mp4(folder / "walk.mp4", [sliding(number, SIZE, 3) for number in range(24)])
     (folder / "scenes" / "notes.txt").write_text("mine")
 
 

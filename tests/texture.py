@@ -1,4 +1,4 @@
-"""A drawn texture that is looked at through a window: what moves, and how far, is known exactly."""
+"""Drawn textures looked at through a window: what moves, and how far, is known exactly."""
 
 import numpy as np
 
@@ -30,6 +30,12 @@ def view(pattern: np.ndarray, x: float, y: float, size: tuple[int, int] = SIZE) 
     return np.rint(cut[:, :-1] * (1 - u) + cut[:, 1:] * u).astype(np.uint8)
 
 
+def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """A picture of which no two pixels are alike."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
 def noisy(grey: np.ndarray, sigma: float, seed: int) -> np.ndarray:
     """The picture as a sensor would see it a second time."""
     noise = np.random.default_rng(seed).normal(0, sigma, grey.shape)
@@ -42,3 +48,11 @@ def blurred(grey: np.ndarray, radius: int) -> np.ndarray:
     sums = np.cumsum(np.pad(wide, ((0, 0), (1, 0))), axis=1)
     length = 2 * radius + 1
     return np.rint((sums[:, length:] - sums[:, :-length]) / length).astype(np.uint8)
+
+
+def sliding(number: int, size: tuple[int, int], step: int = 2) -> np.ndarray:
+    """RGB of a frame of waves that slide past, `step` pixels a frame."""
+    height, width = size
+    rows, columns = np.mgrid[:height, step * number : step * number + width]
+    waves = [np.sin(columns / (3 + c) + rows / (4 - c)) for c in range(3)]
+    return (127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)

@@ -13,19 +13,15 @@ from ssmde.inference import Predictor
 from tiny_networks import write_random_weights
 
 
-@pytest.fixture
-def loaded(monkeypatch):
-    network = torch.nn.Identity()
-    monkeypatch.setattr(ssmde.app, "load", lambda p: Predictor(network, (32, 32), source=str(p)))
-
-
 @pytest.mark.parametrize(
     ("paths", "names"),
     [(["runs/a"], ["a"]), (["runs/a", "runs/b"], ["a", "b"]),
      (["x/run", "y/run"], ["x/run", "y/run"]), (["run", "x/run"], None),
      (["runs/a", "runs/a"], ["a"])],
 )  # fmt: skip
-def test_weights_have_short_names_that_differ(loaded, tmp_path, monkeypatch, paths, names):
+def test_weights_have_short_names_that_differ(tmp_path, monkeypatch, paths, names):
+    network = torch.nn.Identity()
+    monkeypatch.setattr(ssmde.app, "load", lambda p: Predictor(network, (32, 32), source=str(p)))
     monkeypatch.chdir(tmp_path)
     found = load_all(paths)
     assert len(found) == len({Path(path).resolve() for path in paths})

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,16 +18,9 @@ LARGEST = 1000
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Mock:
+    return Mock(return_value=0.0)
 
 
 @pytest.fixture
@@ -100,16 +94,13 @@ def test_who_comes_first_gets_a_secret_that_scripts_cannot_read(visitors):
     assert ask(visitors, "/")[1] != headers
 
 
-def test_who_comes_back_keeps_the_secret_and_nobody_can_pass_for_another(visitors):
+def test_who_comes_back_keeps_a_secret_of_its_form_and_nobody_can_pass_for_another(visitors):
     forged = [(guard.HEADER.encode(), ANN.encode())]
     _, headers, _, seen = ask(visitors, "/", cookie=BOB, headers=forged)
     assert b"set-cookie" not in headers
     assert [v for name, v in seen[0]["headers"] if name == guard.HEADER.encode()] == [BOB.encode()]
-
-
-@pytest.mark.parametrize("cookie", ["short", "a" * 44, "a" * 42 + "/", '"' + "a" * 42])
-def test_a_secret_of_another_form_is_replaced(visitors, cookie):
-    assert b"set-cookie" in ask(visitors, "/", cookie=cookie)[1]
+    for cookie in ("short", "a" * 44, "a" * 42 + "/", '"' + "a" * 42):
+        assert b"set-cookie" in ask(visitors, "/", cookie=cookie)[1], "another takes its place"
 
 
 @pytest.mark.parametrize("form", ["/gradio_api/file=", "/gradio_api/file/", "/file="])
@@ -265,7 +256,7 @@ def test_who_gives_no_sign_for_an_hour_is_forgotten_and_all_are_at_the_end_of_th
 ):
     idle, busy = visitors.session("ann", "1"), visitors.session("bob", "1")
     with visitors.working("bob", "film"):
-        clock.now = guard.IDLE_SECONDS + 1
+        clock.return_value = guard.IDLE_SECONDS + 1
         visitors.session("eve", "1")
         assert idle.stopped
         assert not idle.folder.exists()
@@ -325,13 +316,13 @@ def test_room_is_made_by_who_did_nothing_for_longest_and_does_not_work(tmp_path,
     visitors = Visitors(tmp_path / "all", clock, room=3_500_000)  # for the folders some more
     paths = []
     for i, key in enumerate(("ann", "bob", "eve")):
-        clock.now = float(i)
+        clock.return_value = float(i)
         visitors.session(key, "1")
         paths.append(upload(visitors, content=key))
         paths[-1].write_bytes(bytes(1_000_000))
         visitors.add_upload(key, paths[-1])
     with visitors.working("ann", "film"):
-        clock.now = 3.0
+        clock.return_value = 3.0
         assert visitors.make_room(100_000, "eve")
         assert [path.exists() for path in paths] == [True, True, True]
         assert visitors.make_room(1_000_000, "eve")
@@ -350,7 +341,7 @@ def test_room_is_made_by_who_did_nothing_for_longest_and_does_not_work(tmp_path,
      *((host, None, 403) for host in (
         "evil.example", "evil.example:7860", "localhost.evil.example", "127.0.0.1.evil.example",
         "localhost@evil.example", "evil.example@localhost", "localhost/x", "", "[::1",
-        "localhost:x", socket.gethostname() + ".evil", "10.0.0.7")),
+        "localhost:x", socket.gethostname() + ".evil", "10.0.0.7", f"{PAGE} {PAGE}")),  # two names
      *((PAGE, origin, 403) for origin in (
         "http://evil.example", "null", "http://localhost:8000", "http://127.0.0.1:7860", "x"))],
 )  # fmt: skip
@@ -360,14 +351,10 @@ def test_this_machine_and_the_page_itself_are_answered_and_nobody_else(
     headers = [(b"origin", origin.encode())] if origin else []
     for path, method in (("/config", "GET"), (UPLOAD, "POST"), (JOIN, "POST")):
         found, _, body, seen = ask(
-            visitors, path, method=method, hosts=[host], headers=headers, answer=b"[]"
+            visitors, path, method=method, hosts=host.split(" "), headers=headers, answer=b"[]"
         )
         assert (found, bool(seen)) == (status, status == 200)
         assert (b"address that ssmde app printed" in body) == (status == 403)
-
-
-def test_two_names_are_none(visitors):
-    assert ask(visitors, "/config", hosts=[PAGE, PAGE])[0] == 403
 
 
 def request(host, origin=None):

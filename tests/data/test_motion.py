@@ -12,6 +12,7 @@ from ssmde.config import DataConfig
 from ssmde.data.dataset import SnippetDataset, known_poses, usable_gaps
 from ssmde.data.motion import tile_flow
 from ssmde.data.sequence import FrameSequence
+from texture import texture, view
 
 TRACKED = DataConfig(poses="tracked")
 
@@ -59,24 +60,20 @@ def test_poses_that_are_not_there_are_asked_for_with_the_way_to_get_them():
 
 # Of the image
 
+PATTERNS = [texture(seed, size=200) for seed in range(3)]
 
-def texture(dx=0.0, dy=0.0, size=(72, 96), seed=0):
-    """Smooth noise by formula, its content moved by (dx, dy) pixels."""
-    rng = np.random.default_rng(seed)
-    v, u = np.indices(size).astype(float)
-    image = np.zeros(size)
-    for _ in range(30):
-        fu, fv = rng.uniform(-0.12, 0.12, 2)
-        image += np.cos(2 * np.pi * (fu * (u - dx) + fv * (v - dy)) + rng.uniform(0, 7))
-    return (0.5 + image / 30).astype(np.float32)
+
+def shown(dx=0.0, dy=0.0, seed=0):
+    """A picture whose content is moved by (dx, dy) pixels."""
+    return (view(PATTERNS[seed], 40 - dx, 40 - dy, (96, 72)) / 255).astype(np.float32)
 
 
 def test_shifts_are_found_with_their_sign_and_tiles_that_move_apart_told_apart():
     a = np.random.default_rng(1).random((48, 64), dtype=np.float32)
     flow = tile_flow(a, np.roll(a, (3, -5), (0, 1)))
     assert np.median(flow.motion[flow.found], 0) == pytest.approx((-5, 3), abs=0.05)
-    a, b = texture(), texture(3.0, 0.0)
-    b[:, :48] = texture(-3.0, 0.0)[:, :48]
+    a, b = shown(), shown(3.0, 0.0)
+    b[:, :48] = shown(-3.0, 0.0)[:, :48]
     flow = tile_flow(a, b)
     left, right = flow.centers[:, 0] < 24, flow.centers[:, 0] > 72
     assert np.allclose(np.median(flow.motion[left], 0), (-3, 0), atol=0.1)
@@ -86,7 +83,7 @@ def test_shifts_are_found_with_their_sign_and_tiles_that_move_apart_told_apart()
 @settings(max_examples=5)
 @given(dx=st.floats(-9.0, 9.0), dy=st.floats(-9.0, 9.0))
 def test_tiles_move_by_the_fraction_of_a_pixel_that_the_texture_does(dx, dy):
-    flow = tile_flow(texture(), texture(dx, dy))
+    flow = tile_flow(shown(), shown(dx, dy))
     there = flow.centers + np.array([dx, dy])
     inside = ((there > 16) & (there < (79, 55))).all(1)
     error = np.abs(flow.motion - (dx, dy))[flow.found & inside]
@@ -96,14 +93,14 @@ def test_tiles_move_by_the_fraction_of_a_pixel_that_the_texture_does(dx, dy):
 
 
 def test_brightness_is_told_and_what_is_blank_or_foreign_is_not_found():
-    flow = tile_flow(texture(), 0.7 * texture(1.5, 0.0))
+    flow = tile_flow(shown(), 0.7 * shown(1.5, 0.0))
     assert np.allclose(np.median(flow.motion, 0), (1.5, 0), atol=0.03)
     assert np.median(flow.gain) == pytest.approx(0.7, abs=0.02)
     blank = np.full((64, 64), 0.5, np.float32)
     flow = tile_flow(blank, blank)
     assert not flow.found.any()
     assert np.isnan(flow.found_share)
-    assert tile_flow(texture(seed=1), texture(seed=2)).found_share < 0.2
+    assert tile_flow(shown(seed=1), shown(seed=2)).found_share < 0.2
 
 
 def test_images_of_two_sizes_or_too_small_ones_are_refused():

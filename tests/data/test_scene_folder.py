@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import sparse
 
 from ssmde.data.images import read_depth, write_png16
 from ssmde.data.scene_files import write_intrinsics, write_list, write_poses, write_scene_info
@@ -115,10 +116,8 @@ def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path):
         (folder / "depth").mkdir()
         (folder / "leres_depth").mkdir()
         for i in range(2):
-            np.savez(
-                folder / "depth" / f"{i:06d}.npz", shape=np.array([24, 32]), indices=np.array([3]),
-                indptr=np.r_[0, np.ones(24, int)], data=np.array([4.5 + i]), format=np.array(b"csr")
-            )  # fmt: skip
+            values = sparse.csr_matrix(([4.5 + i], ([0], [3])), shape=(24, 32))
+            sparse.save_npz(folder / "depth" / f"{i:06d}.npz", values)
             write_png16(folder / "leres_depth" / f"{i:06d}.png", ONES)
     (pack / "train.txt").write_text("drive_01\n")
     (pack / "val.txt").write_text("drive_02\n")

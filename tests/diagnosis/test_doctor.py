@@ -1,17 +1,14 @@
 """The doctor: what is found in a whole data folder, the worst first, and how it is said."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from recordings import DATA, needs_data
 from ssmde.data.scene_folder import read_scene
 from ssmde.diagnosis import Diagnosis, Finding, doctor
 from ssmde.diagnosis.video import check_video, video_statistics
-
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def look(data, **options):
@@ -39,19 +36,15 @@ def test_single_photos_are_not_taken_for_a_video(room, film):
     assert "frames-too-far-apart" not in str(look(data, quick=True, photos=True))
 
 
-def test_a_scene_that_is_refused_comes_first_and_hides_no_other(film):
+def test_a_scene_that_is_refused_comes_first_and_hides_no_other_but_a_list_is_refused(film):
     (film(name="bad") / "poses.txt").write_text("1 2 3\n")
     found = look(film(name="good").parent, quick=True)
     assert found.is_blocking
     assert names(found) == [("files", "blocking", "bad"), ("too-few-frames", "warning", "")]
     assert found.summary == "doctor: 1 blocking, 1 warning"
-
-
-def test_a_fault_of_the_lists_is_refused(room_folder, tmp_path):
-    (tmp_path / "train.txt").touch()
-    shutil.copytree(room_folder, tmp_path / "room")
+    (film().parent / "train.txt").touch()
     with pytest.raises(ValueError, match="the list is empty"):
-        look(tmp_path, split="train")
+        look(film().parent, split="train")
 
 
 def test_frames_of_a_part_are_counted_from_the_first_image(room_folder, tmp_path):
@@ -77,7 +70,7 @@ def test_the_table_says_what_was_found_and_what_to_do():
     assert str(Diagnosis(())) == "doctor: nothing found"
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+@needs_data
 @pytest.mark.parametrize("name", [
     "indoor/bonn_crowd", *(pytest.param(name, marks=pytest.mark.slow)
                            for name in ("indoor/redkitchen", "driving/kitti_odom00")),

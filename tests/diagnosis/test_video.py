@@ -47,12 +47,11 @@ def test_a_turn_is_found_and_what_moves_by_itself_or_by_a_step_is_left_over():
     assert fit_turn(flow((0.0, 0.1, 0.0))._replace(likeness=likeness), K) is None
 
 
-def test_a_good_walk_has_no_finding(room_video):
+def test_a_good_walk_has_no_finding_a_static_camera_and_blank_images_block(
+    room, room_video, filmed
+):
     assert not list(check_video(room_video))
     assert suggested_gaps(room_video)[0] == 1
-
-
-def test_a_static_camera_and_blank_images_are_blocking(room, filmed):
     (finding,) = check_video(filmed([room.images[0]] * 12))
     assert (finding.name, finding.severity) == ("static-camera", "blocking")
     (finding,) = check_video(filmed(np.full_like(room.images, 90)))

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -17,17 +16,14 @@ import archives
 from films import write_mp4
 from kitti_archive import driving, make_drive, make_sequence
 from kitti_archive import write_poses as write_poses_of_kitti
+from packed_scenes import write_scenes
 from ssmde.cli import main
-from ssmde.data.scene_files import (
-    write_intrinsics,
-    write_poses,
-    write_scene_info,
-    write_tracked_points,
-    write_tracked_poses,
-)
+from ssmde.data.scene_files import write_poses
 from ssmde.preparation.packing import pack
+from texture import sliding
 
-HEIGHT, WIDTH, FRAMES = 64, 96, 10
+SIZE, FRAMES = (64, 96), 10
+METRES = (1.5 + np.mgrid[: SIZE[0], : SIZE[1]][0] / 20).astype(np.float32)  # of a floor
 NETWORK = "small"
 SMALL = ("--resolution", "64", "96", "--format", "npz")
 TRAIN = (
@@ -45,46 +41,17 @@ class Kind(NamedTuple):
     commands: tuple[tuple[str, ...], ...]
 
 
-def picture(number: int) -> np.ndarray:
-    """A frame of a texture that slides past."""
-    rows, columns = np.mgrid[:HEIGHT, 3 * number : 3 * number + WIDTH]
-    waves = [np.sin(columns / (4 + c) + np.sin(rows / 7)) for c in range(3)]
-    return (127 + 90 * np.stack(waves, -1)).astype(np.uint8)
-
-
-def depth(number: int) -> np.ndarray:
-    """Meters of a floor."""
-    return (1.5 + np.mgrid[:HEIGHT, :WIDTH][0] / 20 + number / 100).astype(np.float32)
-
-
-def write_scene(folder: Path) -> None:
-    """A scene folder with everything that it may hold; depth in all three forms."""
-    for name in ("depth", "pseudo_depth", "motion_mask"):
-        (folder / name).mkdir(parents=True)
+def write_more(scene: Path) -> None:
+    """What a scene folder may hold besides: depth in all three forms, a JPEG, poses and times."""
+    for name in ("depth/001.png", "depth/002.png", "003.png"):
+        (scene / name).unlink()
+    np.save(scene / "depth" / "001.npy", METRES)
+    np.savez(scene / "depth" / "002.npz", depth=METRES)
+    Image.fromarray(sliding(3, SIZE, 3)).save(scene / "003.jpg")
     poses = np.tile(np.eye(4), (FRAMES, 1, 1))
     poses[:, 0, 3], poses[:, 2, 3] = 0.1 * np.arange(FRAMES), 0.02 * np.arange(FRAMES) ** 2
-    for n in range(FRAMES):
-        metres = depth(n)
-        Image.fromarray(picture(n)).save(folder / f"{n}.jpg")
-        steps = Image.fromarray((1000 * metres).astype(np.uint16))
-        if n == 1:
-            np.save(folder / "depth" / "1.npy", metres)
-        elif n % 3:
-            np.savez(folder / "depth" / f"{n}.npz", depth=metres)
-        else:
-            steps.save(folder / "depth" / f"{n}.png")
-        steps.save(folder / "pseudo_depth" / f"{n}.png")
-        moving = Image.fromarray(np.where(metres > 3, 255, 0).astype(np.uint8))
-        moving.save(folder / "motion_mask" / f"{n}.png")
-    label = {"kind": "depth", "affine": True, "source": "other"}
-    (folder / "pseudo_depth" / "label.json").write_text(json.dumps(label))
-    write_intrinsics(folder, np.array([[80.0, 0, WIDTH / 2], [0, 80, HEIGHT / 2], [0, 0, 1]]))
-    write_poses(folder, poses)
-    write_tracked_poses(folder, poses, np.zeros(FRAMES), "as measured")
-    (folder / "timestamps.txt").write_text("".join(f"{n / 10}\n" for n in range(FRAMES)))
-    write_scene_info(folder, {"source": "x", "fps": 10, "depth_units_per_metre": 1000})
-    pixels = np.full((3, 2), 20.0)
-    write_tracked_points(folder, {n: (pixels, np.ones(3)) for n in range(FRAMES)})
+    write_poses(scene, poses)
+    (scene / "timestamps.txt").write_text("".join(f"{n / 10}\n" for n in range(FRAMES)))
 
 
 def write_all(root: Path) -> None:
@@ -92,18 +59,16 @@ def write_all(root: Path) -> None:
     images = root / "images"
     images.mkdir()
     for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm"):
-        Image.fromarray(picture(0)).save(images / f"photo.{ending}")
-    np.save(images / "pixels.npy", picture(0))
+        Image.fromarray(sliding(0, SIZE, 3)).save(images / f"photo.{ending}")
+    np.save(images / "pixels.npy", sliding(0, SIZE, 3))
     (root / "points.csv").write_text("image,u,v,metres\nimages/photo.jpg,20,30,2.5\n")
-    write_mp4(root / "film.mp4", [picture(n) for n in range(FRAMES)])
-    for name in ("room", "hall"):
-        write_scene(root / "data" / name)
-    (root / "data" / "train.txt").write_text("room\n")
-    (root / "data" / "val.txt").write_text("hall\n")
-    theirs = root / "theirs" / "hall"
+    write_mp4(root / "film.mp4", [sliding(n, SIZE, 3) for n in range(FRAMES)])
+    for scene in map(write_scenes(root / "data", SIZE, (FRAMES, FRAMES)).joinpath, "ab"):
+        write_more(scene)
+    theirs = root / "theirs" / "b"
     theirs.mkdir(parents=True)
     for n in range(FRAMES):
-        np.savez(theirs / f"{n}.npz", depth=depth(n))
+        np.savez(theirs / f"{n:03d}.npz", depth=METRES)
     (root / "theirs" / "depth.json").write_text('{"png16_units_per_metre": 1000}')
     archives.make_ddad(root / "ddad")
     archives.make_tum(root / "tum")
@@ -134,8 +99,9 @@ def in_child(*words: str) -> None:
 
 DAY, DRIVE = "kitti_raw/2011_09_26", "2011_09_26_drive_0001_sync"
 SCENE = (
-    "cam.txt", "poses.txt", "timestamps.txt", "scene.json", "depth/0.png", "depth/1.npy",
-    "depth/2.npz", "motion_mask/0.png", "pseudo_depth/2.png", "pseudo_depth/label.json", "3.jpg",
+    "cam.txt", "poses.txt", "timestamps.txt", "scene.json", "depth/000.png", "depth/001.npy",
+    "depth/002.npz", "motion_mask/000.png", "pseudo_depth/002.png", "pseudo_depth/label.json",
+    "003.jpg",
 )  # fmt: skip
 ARCHIVES = (
     f"{DAY}/calib_cam_to_cam.txt", f"{DAY}/calib_velo_to_cam.txt",
@@ -157,15 +123,15 @@ KINDS = (
       for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm")),
     "images/pixels.npy | | predict NET FILE out SMALL",
     "film.mp4 | | predict NET FILE out SMALL --max-frames 2 | prepare film.mp4 out --step 1",
-    *(f"data/hall/{name} | data | EVALUATE all --max-frames 4 | PACK | DOCTOR" for name in SCENE),
-    "data/room/tracked_poses.txt | data | odometry tracked data | PACK | DOCTOR",
-    "data/room/tracked_points.npz | data | PACK",
-    "data/room/pseudo_depth/label.json | data | train sc_depth_v3 --data.root data TRAIN | PACK",
+    *(f"data/b/{name} | data | EVALUATE all --max-frames 4 | PACK | DOCTOR" for name in SCENE),
+    "data/a/tracked_poses.txt | data | odometry tracked data | PACK | DOCTOR",
+    "data/a/tracked_points.npz | data | PACK",
+    "data/a/pseudo_depth/label.json | data | train sc_depth_v3 --data.root data TRAIN | PACK",
     "data/val.txt | data | PACK | DOCTOR | EVALUATE val",
-    "theirs/hall/0.npz | data theirs | BENCHMARK",
+    "theirs/b/000.npz | data theirs | BENCHMARK",
     "theirs/depth.json | data theirs | BENCHMARK --align none",
     "run.yaml | data | train --config run.yaml --output out",
-    "theirs/hall/1.npz | data theirs | label data --source folder:theirs --kind depth --split val "
+    "theirs/b/001.npz | data theirs | label data --source folder:theirs --kind depth --split val "
     "--overwrite",
     "WEIGHTS | images points.csv | predict WEIGHTS PHOTO out SMALL | SCALE",
     "points.csv | images WEIGHTS | SCALE",

@@ -17,10 +17,8 @@ def predictor(stop_after: float = np.inf) -> Predictor:
     return Predictor(Stopping(stop_after), (32, 32), depth_range=(0.1, 100.0), source="drawn")
 
 
-def record(path, frames, *, gap_after=None):
-    """A film of 10 frames a second whose grey grows from frame to frame."""
-    late = [2.0 if gap_after is not None and i > gap_after else 0.0 for i in range(frames)]
-    moments = [i / 10 + wait for i, wait in enumerate(late)]
+def record(path, frames, moments=None):
+    """A film of 10 frames a second, or at these times, whose grey grows from frame to frame."""
     levels = films.grey_frames(range(0, 5 * frames, 5), (24, 32))
     return films.write(path, levels, moments, codec="libx264", kind="yuv420p")
 
@@ -31,7 +29,8 @@ def times(path):
 
 
 def test_a_film_shows_the_video_at_its_left_at_the_times_it_was_filmed(tmp_path):
-    path, film = record(tmp_path / "phone.mkv", 12, gap_after=5), tmp_path / "phone_depth.mp4"
+    moments = [i / 10 + (2.0 if i > 5 else 0.0) for i in range(12)]
+    path, film = record(tmp_path / "phone.mkv", 12, moments), tmp_path / "phone_depth.mp4"
     predict_files(predictor(), path, tmp_path)
     found = times(film)
     np.testing.assert_allclose(found, times(path), atol=1e-3)
@@ -57,38 +56,28 @@ def test_depth_that_flickers_is_blended_where_that_is_asked_for(tmp_path):
         assert (np.abs(np.diff(depths)).max() < 0.15) == temporal
 
 
-def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path):
-    record(tmp_path / "clip.mp4", 12)
+def test_an_interrupted_video_leaves_no_film_and_is_made_again_and_what_is_there_is_not(tmp_path):
+    path, whole, again = record(tmp_path / "clip.mp4", 12), tmp_path / "whole", tmp_path / "out"
     ask = {"format": "video,npz"}
-    predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "whole", **ask)
+    predict_files(predictor(), path, whole, **ask)
     with pytest.raises(KeyboardInterrupt):
-        predict_files(predictor(8), tmp_path / "clip.mp4", tmp_path / "out", **ask)
-    names = names_in(tmp_path / "out")
+        predict_files(predictor(8), path, again, **ask)
+    names = names_in(again)
     assert len(names) == 8
     assert all(name.endswith("_depth.npz") for name in names)
-    summary = predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
-    assert len(summary.written) == 1 + 12
-    whole, again = tmp_path / "whole", tmp_path / "out"
+    first = predict_files(predictor(), path, again, **ask)
+    assert len(first.written) == 1 + 12
     assert names_in(whole) == names_in(again)
     film, *frames = names_in(whole)[::-1]
     assert times(whole / film) == times(again / film)
     pictures = [np.stack(list(read_frames(at / film))).astype(int) for at in (whole, again)]
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # an encoder promises no bytes
+    finished = predictor()
+    second = predict_files(finished, path, again, **ask)
+    assert (finished.network.seen, second.written, second.present) == (0, first.written, 13)
+    (again / "clip_000002_depth.npz").unlink()
+    predict_files(predictor(), path, again, **ask)
     assert all((whole / name).read_bytes() == (again / name).read_bytes() for name in frames)
-
-
-def test_what_was_finished_is_not_done_again_and_a_lost_frame_is(tmp_path):
-    path, again, ask = record(tmp_path / "clip.mp4", 5), predictor(), {"format": "video,npz"}
-    first = predict_files(predictor(), path, tmp_path / "out", **ask)
-    second = predict_files(again, path, tmp_path / "out", **ask)
-    assert again.network.seen == 0
-    assert first.written == second.written
-    assert second.present == 6
-    lost = tmp_path / "out" / "clip_000002_depth.npz"
-    before = lost.read_bytes()
-    lost.unlink()
-    predict_files(predictor(), path, tmp_path / "out", **ask)
-    assert lost.read_bytes() == before
 
 
 def test_a_video_becomes_a_video_unless_asked_otherwise(tmp_path):

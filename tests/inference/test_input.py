@@ -12,48 +12,36 @@ import films
 from ssmde.data.images import ImageError
 from ssmde.data.video import VideoError
 from ssmde.inference import input as source
-from ssmde.inference.input import (
-    AHEAD,
-    is_live,
-    read_ahead,
-    read_live,
-    resize_depth,
-    to_pixels,
-)
-
-
-def picture(height: int = 5, width: int = 7, channels: int = 3) -> np.ndarray:
-    random = np.random.default_rng(0)
-    return random.integers(0, 256, (height, width, channels), dtype=np.uint8)
+from texture import noise
 
 
 def test_a_file_an_array_a_tensor_and_a_pil_image_are_the_same_image(tmp_path):
-    pixels, path = picture(), tmp_path / "a.png"
+    pixels, path = noise(5, 7), tmp_path / "a.png"
     Image.fromarray(pixels).save(path)
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
     floats = [pixels / 255, (pixels / 255).astype(np.float32), tensor.float() / 255]
     files = [path, str(path), path.read_bytes(), Image.fromarray(pixels)]
     for way in [*files, *floats, pixels, tensor, tensor.double() / 255]:
-        np.testing.assert_array_equal(to_pixels(way), pixels)
+        np.testing.assert_array_equal(source.to_pixels(way), pixels)
 
 
 def test_gray_images_have_three_equal_channels_of_8_bits_and_transparency_is_dropped():
-    gray, clear = picture()[..., 0], picture(channels=4)
+    gray, clear = noise(5, 7)[..., 0], noise(5, 7, channels=4)
     for way in (gray, gray[..., None], torch.from_numpy(gray), Image.fromarray(gray)):
-        np.testing.assert_array_equal(to_pixels(way), np.stack([gray] * 3, axis=-1))
+        np.testing.assert_array_equal(source.to_pixels(way), np.stack([gray] * 3, axis=-1))
     sixteen = np.array([[0, 255, 256, 65535]], np.uint16)  # their upper half
     for way in (sixteen, Image.fromarray(sixteen), torch.from_numpy(sixteen)):
-        assert to_pixels(way)[..., 1].tolist() == [[0, 0, 1, 255]]
+        assert source.to_pixels(way)[..., 1].tolist() == [[0, 0, 1, 255]]
     for way in (clear, Image.fromarray(clear), torch.from_numpy(clear).permute(2, 0, 1)):
-        np.testing.assert_array_equal(to_pixels(way), clear[..., :3])
+        np.testing.assert_array_equal(source.to_pixels(way), clear[..., :3])
 
 
 def test_the_orientation_of_a_camera_is_followed():
-    image = Image.fromarray(picture(8, 16))
+    image = Image.fromarray(noise(8, 16))
     exif = image.getexif()
     exif[0x0112] = 6  # the camera lay on its side: turn clockwise
     image.info["exif"] = exif.tobytes()
-    np.testing.assert_array_equal(to_pixels(image), np.rot90(picture(8, 16), -1))
+    np.testing.assert_array_equal(source.to_pixels(image), np.rot90(noise(8, 16), -1))
 
 
 @pytest.mark.parametrize(
@@ -74,13 +62,15 @@ def test_the_orientation_of_a_camera_is_followed():
 )
 def test_what_is_no_image_is_refused(bad, message):
     with pytest.raises(ImageError if isinstance(bad, bytes | str) else ValueError, match=message):
-        to_pixels(bad)
+        source.to_pixels(bad)
 
 
 def test_depth_is_resized_about_pixel_centers_from_two_neighbors():
     # Centers of four pixels in the grid of two: -0.25, 0.25, 0.75, 1.25, cut at the border.
-    np.testing.assert_allclose(resize_depth(np.array([[0.0, 4.0]]), (1, 4)), [[0.0, 1.0, 3.0, 4.0]])
-    smaller = resize_depth(np.array([[1.0, 2, 3, 4, 5, 6, 7, 8]]), (1, 2))
+    np.testing.assert_allclose(
+        source.resize_depth(np.array([[0.0, 4.0]]), (1, 4)), [[0.0, 1.0, 3.0, 4.0]]
+    )
+    smaller = source.resize_depth(np.array([[1.0, 2, 3, 4, 5, 6, 7, 8]]), (1, 2))
     np.testing.assert_allclose(smaller, [[2.5, 6.5]])  # and no mean
 
 
@@ -93,7 +83,7 @@ def test_what_is_read_ahead_comes_in_order_and_of_large_images_little(share, mos
         gate.wait(5)
         return i
 
-    found = read_ahead(range(20), read, lambda _: int(share * AHEAD), threads=4)
+    found = source.read_ahead(range(20), read, lambda _: int(share * source.AHEAD), threads=4)
     first = threading.Thread(target=lambda: next(found))
     first.start()
     gate.set()
@@ -103,8 +93,8 @@ def test_what_is_read_ahead_comes_in_order_and_of_large_images_little(share, mos
 
 
 def test_a_number_and_an_rtsp_address_are_cameras():
-    assert all(is_live(s) for s in ("0", "12", "rtsp://a/b", "RTSPS://a/b"))
-    assert not any(is_live(s) for s in ("walk.mp4", "http://a/b.mp4", "0.png", "-1", ""))
+    assert all(source.is_live(s) for s in ("0", "12", "rtsp://a/b", "RTSPS://a/b"))
+    assert not any(source.is_live(s) for s in ("walk.mp4", "http://a/b.mp4", "0.png", "-1", ""))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +107,7 @@ def test_a_camera_that_is_not_there_is_named(monkeypatch, address, platform, mes
     if platform:
         monkeypatch.setattr("sys.platform", platform)
     with pytest.raises(VideoError, match=message):
-        next(read_live(address))
+        next(source.read_live(address))
 
 
 def test_frames_nobody_took_are_dropped(tmp_path, monkeypatch):
@@ -127,7 +117,7 @@ def test_frames_nobody_took_are_dropped(tmp_path, monkeypatch):
         source, "WEBCAMS", {source.sys.platform: (None, f"{tmp_path}/long{{}}.mkv")}
     )
     numbers = []
-    for frame in read_live("0"):
+    for frame in source.read_live("0"):
         numbers.append(frame.number)
         time.sleep(0.02)
     assert numbers == sorted(set(numbers))

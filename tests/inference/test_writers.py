@@ -54,12 +54,10 @@ def test_points_lie_where_the_pinhole_formula_says_with_y_up_and_have_their_colo
     assert isinstance(cloud, trimesh.PointCloud)
     np.testing.assert_allclose(cloud.vertices, points_by_hand(given), rtol=1e-5)
     colors = given.pixels.reshape(-1, 3)
+    # The middle gray of a screen has a fifth of the light, a dark one a thirteenth.
+    assert linear_light(np.array([[128, 10, 255]], np.uint8)).tolist() == [[55, 1, 255]]
     colors = linear_light(colors) if name == "glb" else colors
     np.testing.assert_array_equal(cloud.colors[:, :3], colors)
-
-
-def test_the_middle_gray_of_a_screen_has_a_fifth_of_the_light_and_a_dark_one_a_thirteenth():
-    assert linear_light(np.array([[128, 10, 255]], np.uint8)).tolist() == [[55, 1, 255]]
 
 
 @pytest.mark.parametrize("name", ["ply", "glb"])

@@ -25,15 +25,13 @@ def scene_with(rows, columns, depth):
 @pytest.mark.parametrize(
     ("rows", "columns", "depth", "expected"),
     [
-        pytest.param(
-            slice(10, 35), slice(20, 30), 14.0, SLACK * 8 / 14, id="stands on the floor at 8"
-        ),
-        pytest.param(slice(10, 35), slice(20, 30), 6.0, 1.0, id="nearer already"),
-        pytest.param(slice(10, 48), slice(20, 34), 8.0, CUT_OFF / 2, id="cut off by the edge"),
-        pytest.param(slice(10, 48), slice(20, 34), 15.9, LEAST, id="as far as it goes"),
-        pytest.param(slice(36, 48), slice(10, 40), FLOOR, 1.0, id="a patch of the floor"),
-        pytest.param(slice(10, 35), slice(20, 21), 14.0, 1.0, id="too small"),
-        pytest.param(slice(4, 16), slice(20, 34), 14.0, 1.0, id="above the horizon"),
+        (slice(10, 35), slice(20, 30), 14.0, SLACK * 8 / 14),  # stands on the floor at 8
+        (slice(10, 35), slice(20, 30), 6.0, 1.0),  # nearer already
+        (slice(10, 48), slice(20, 34), 8.0, CUT_OFF / 2),  # cut off by the edge
+        (slice(10, 48), slice(20, 34), 15.9, LEAST),  # as far as it goes
+        (slice(36, 48), slice(10, 40), FLOOR, 1.0),  # a patch of the floor
+        (slice(10, 35), slice(20, 21), 14.0, 1.0),  # too small
+        (slice(4, 16), slice(20, 34), 14.0, 1.0),  # above the horizon
     ],
 )
 def test_a_mover_is_no_deeper_than_where_it_stands(rows, columns, depth, expected):

@@ -13,8 +13,6 @@ from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 48)
 FRAMES = 5
-
-
 clip = draw_clip("room", frames=FRAMES, size=SIZE, seed=1)
 
 
@@ -131,6 +129,7 @@ def test_another_source_is_refused_until_it_may_overwrite(seen, data, add_source
 
 
 def test_words_that_do_not_fit_are_explained(data):
+    (data / "a.pt2").write_bytes(b"code")
     for source, options, says in (
         ("leress", {}, r"'leress': closest match is 'leres', there are .*hf:MODEL"),
         ("grounded:runs/static", {}, "source 'grounded' is no more: take ssmde:small"),
@@ -142,6 +141,7 @@ def test_words_that_do_not_fit_are_explained(data):
         ("midas", {"size": (0, 32)}, r"size must be from 1 to \d+ pixels a side, got \(0, 32\)"),
         ("leres", {}, "is written leres:CHECKPOINT, got 'leres'; its weights, .*AdelaiDepth"),
         ("folder:.", {}, "needs --kind depth or --kind disparity"),
+        (f"ssmde:{data}/a.pt2", {}, r"a\.pt2: \.pt2 files .* are no longer opened"),
         ("midas", {"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ("depth-anything-3", {}, "is no more: take depth-anything-v2"),
     ):

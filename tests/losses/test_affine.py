@@ -1,4 +1,4 @@
-"""Terms for depth without scale and shift: closed forms, and what truth may not change."""
+"""Terms for depth without scale and shift in closed form, and laws of all terms with labels."""
 
 import math
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from maps import everywhere, finite_gradient, random_depth, random_map
-from seeds import drawn
+from maps import drawn, everywhere, finite_gradient, random_depth, random_map
+from ssmde.geometry.camera import normals
 from ssmde.losses import pairs
 from ssmde.losses.affine import (
     multi_scale_slope,
@@ -20,21 +20,6 @@ from ssmde.losses.affine import (
 )
 
 SIZE = H, W = 32, 40
-
-
-def halves() -> torch.Tensor:
-    image = torch.full((2, 3, H, W), 0.3, dtype=torch.float64)
-    image[..., W // 2 :] = 0.6
-    return image
-
-
-def every_term(prediction, depth, valid, image) -> list[torch.Tensor]:
-    truth = normalize_depth(depth, valid)
-    return [
-        normalized_regression(prediction, truth, valid),
-        multi_scale_slope(prediction - truth, valid.to(truth), step=2),
-        drawn(structure_guided_ranking, prediction, depth, image, valid),
-    ]
 
 
 def test_normalized_depth_has_the_middle_of_numpy():
@@ -97,30 +82,60 @@ def test_ranking_is_softplus_on_an_order_and_a_square_on_equals(monkeypatch):
     assert term.item() == pytest.approx((math.log(1 + math.exp(0.5)) + 2.0**2) / 2)
 
 
+# Laws of all terms that compare a depth with labels
+
+K = torch.tensor([[66.0, 0, (W - 1) / 2], [0, 66.0, (H - 1) / 2], [0, 0, 1]]).double()
+K = K.expand(2, 3, 3)
+FLAT, ROUGH = torch.full((2, 1, H, W), 3.0).double(), random_depth(0, SIZE)
+EVERY = everywhere(SIZE)
+RELIABILITY = random_map(8, SIZE).requires_grad_()
+OF_PIXELS = {
+    "regression": lambda d, g, v, _: normalized_regression(d, normalize_depth(g, v), v),
+    "slope": lambda d, g, v, _: multi_scale_slope(d - normalize_depth(g, v), v.to(g), step=2),
+    "guided pairs": lambda d, g, v, image: structure_guided_ranking(d, g, image, v),
+    "random pairs": lambda d, g, v, _: pairs.random_pair_ranking(d, g, v),
+    "confident pairs": lambda d, g, v, _: pairs.confident_depth_ranking(d, g, RELIABILITY, v),
+}
+TERMS = OF_PIXELS | {  # normals are of a pixel and its neighbors
+    "normals": lambda d, g, v, _: pairs.normal_matching(
+        normals(d, K), normals(g, K), pairs.known_normals(g) * v.to(g)
+    ),
+    "edges": lambda d, g, v, image: pairs.edge_relative_normal(
+        normals(d, K), normals(g, K), g, image, v
+    ),
+}
+
+
+def halves() -> torch.Tensor:
+    image = torch.full((2, 3, H, W), 0.3, dtype=torch.float64)
+    image[..., W // 2 :] = 0.6
+    return image
+
+
 @pytest.mark.parametrize("garbage", [0.0, 1e6])
-def test_pixels_without_truth_do_not_matter(garbage):
-    valid = everywhere(SIZE)
+@pytest.mark.parametrize("term", OF_PIXELS.values(), ids=OF_PIXELS)
+def test_pixels_that_are_not_valid_do_not_matter(term, garbage):
+    depth, label, valid = random_depth(1, SIZE), 2 + random_depth(2, SIZE), EVERY.clone()
     valid[..., 12:18] = False
-    depth, prediction = 2 + random_depth(2, SIZE), random_depth(1, SIZE)
-    spoilt = torch.where(valid, depth, garbage)
-    a, b = (every_term(prediction, truth, valid, halves()) for truth in (depth, spoilt))
-    assert_close(a, b)
+    spoilt = (torch.where(valid, x, garbage) for x in (depth, label))
+    assert_close(drawn(term, *spoilt, valid, halves()), drawn(term, depth, label, valid, halves()))
 
 
-@pytest.mark.parametrize("prediction", [random_depth(1, SIZE), -500 * random_depth(0, SIZE)])
-@pytest.mark.parametrize("truth", [torch.full((2, 1, H, W), 3.0).double(), random_depth(0, SIZE)])
-@pytest.mark.parametrize("valid", [everywhere(SIZE), ~everywhere(SIZE)])
-def test_flat_truth_black_images_wide_gaps_and_empty_masks_have_finite_gradients(
-    prediction, truth, valid
-):
-    prediction = prediction.clone().requires_grad_()
-    for image in (torch.zeros(2, 3, H, W).double(), halves()):
-        for term in every_term(prediction, truth, valid, image):
-            gradient = finite_gradient(term, prediction)
-            assert valid.any() or (term == 0 and not gradient.any())
+@pytest.mark.parametrize(
+    ("depth", "label"),
+    [(FLAT, FLAT), (FLAT, ROUGH), (ROUGH, FLAT), (ROUGH, 0 * FLAT), (-500 * ROUGH, ROUGH)],
+)
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_a_gradient_is_finite_whatever_is_compared_and_zero_where_nothing_is(term, depth, label):
+    depth = depth.clone().requires_grad_()
+    for image in (0 * halves(), halves()):
+        finite_gradient(drawn(term, depth, label, EVERY, image), depth)
+        nothing = drawn(term, depth, label, ~EVERY, image)
+        assert nothing == 0
+        assert not finite_gradient(nothing, depth).any()
 
 
-def test_the_truth_learns_nothing():
-    truth, image = random_depth(1, SIZE).requires_grad_(), random_map(9, SIZE, channels=3)
-    terms = every_term(random_depth(0, SIZE), truth, everywhere(SIZE), image)
-    assert not any(term.requires_grad for term in terms)
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_labels_learn_nothing(term):
+    label = random_depth(1, SIZE).requires_grad_()
+    assert not drawn(term, random_depth(0, SIZE), label, EVERY, halves()).requires_grad

@@ -26,14 +26,6 @@ def depth(seed: int = 0) -> torch.Tensor:
     return image(seed, channels=1) + 0.1
 
 
-def test_two_flat_images_differ_by_the_closed_formula():
-    a, b = (torch.full((1, 3, 5, 5), gray, dtype=torch.float64) for gray in (0.2, 0.6))
-    ssim = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)  # no variance: contrast term is 1
-    expected = 0.85 * (1 - ssim) / 2 + 0.15 * 0.4
-    assert photometric_error(a, b).numpy() == pytest.approx(expected)
-    assert_close(photometric_error(image(), image()), torch.zeros_like(image()[:, :1]))
-
-
 def test_one_window_agrees_with_ssim_written_in_numpy():
     a, b = image(2, (3, 3)), image(3, (3, 3))
     x, y = (t[0, 0].numpy().ravel() for t in (a, b))
@@ -46,8 +38,9 @@ def test_one_window_agrees_with_ssim_written_in_numpy():
 
 @given(seed=st.integers(0, 1000))
 @pytest.mark.parametrize("error", [photometric_error, geometry_inconsistency])
-def test_an_error_is_symmetric_and_in_the_unit_interval(error, seed):
+def test_an_error_is_symmetric_in_the_unit_interval_and_zero_between_equals(error, seed):
     make = image if error is photometric_error else depth
+    assert error(make(seed), make(seed)).max() < 1e-12
     found = error(make(seed), make(seed + 1))
     assert_close(found, error(make(seed + 1), make(seed)))
     assert found.min() >= 0

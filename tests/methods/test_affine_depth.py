@@ -16,18 +16,16 @@ from ssmde.methods.affine_depth import (
     normalize_prediction,
 )
 from ssmde.types import Batch
-from tiny_networks import TinyDepthNet
+from tiny_networks import TinyDepthNet, random_batch
 
 H, W = 32, 64
 
 
 def batch() -> Batch:
     torch.manual_seed(0)
-    K = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]).expand(2, 3, 3)
-    truth = 1 + 3 * torch.rand(2, 1, H, W)
+    frames, truth = random_batch(), 1 + 3 * torch.rand(2, 1, H, W)
     truth[:, :, :4] = 0  # not measured
-    sources = torch.zeros(2, 0, 3, H, W)
-    return Batch(target=torch.rand(2, 3, H, W), sources=sources, intrinsics=K, gt_depth=truth)
+    return replace(frames, sources=frames.sources[:, :0], gt_depth=truth)
 
 
 def method(weights: AffineConfig = AffineConfig()) -> AffineDepth:  # noqa: B008

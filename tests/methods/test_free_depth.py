@@ -83,6 +83,19 @@ def fit(method: nn.Module, batch: Batch, steps: int, rate: float = 0.05) -> None
         schedule.step()
 
 
+def render_three(scene: Scene, T_world_cam: np.ndarray, K: np.ndarray, size: tuple[int, int]):
+    """What is seen in the middle one of three frames, their images, and the batch of them."""
+    seen = [render(scene, T, K, size, i / 10) for i, T in enumerate(T_world_cam)]
+    images = torch.from_numpy(np.stack([s.image for s in seen])).movedim(3, 1) / 255
+    T = torch.from_numpy(T_world_cam).float()
+    batch = Batch(
+        target=images[1:2], sources=images[[0, 2]][None],
+        intrinsics=torch.from_numpy(K).float()[None],
+        T_src_tgt=(invert_motion(T[[0, 2]]) @ T[1])[None],
+    )  # fmt: skip
+    return seen[1], images, batch
+
+
 # A wall
 
 LOSSES = {
@@ -112,19 +125,12 @@ def test_training_on_a_static_wall_recovers_its_depth_unless_the_views_are_excha
     path = step * np.stack([np.cos(0.5) * x, 0.1 * np.sin(2 * x), -np.sin(0.5) * x], axis=1)
     T_world_cam = poses(path, 0.2 * np.stack([np.sin(x), np.cos(x), 0 * x], axis=1))
     K = from_hfov((32, 64), 65.0)
-    seen = [render(scene, pose, K, (32, 64), 0.0) for pose in T_world_cam]
-    images = torch.from_numpy(np.stack([s.image for s in seen])).permute(0, 3, 1, 2).float() / 255
-    T = torch.from_numpy(T_world_cam).float()
-    T_src_tgt = invert_motion(T[[0, 2]]) @ T[1]
-    batch = Batch(
-        target=images[1:2],
-        sources=images[[0, 2]][None],
-        intrinsics=torch.from_numpy(K).float()[None],
-    )
-    says = Says((invert_motion(T_src_tgt) if exchanged else T_src_tgt)[None])
+    seen, images, batch = render_three(scene, T_world_cam, K, (32, 64))
+    says = Says(invert_motion(batch.T_src_tgt) if exchanged else batch.T_src_tgt)
     free = FreeDepth(images, (3, 5), np.e)
-    fit(Teacher(free, says, LOSSES[loss], normalize=False), batch, 150, 0.05)
-    truth = torch.from_numpy(seen[1].depth)
+    method = Teacher(free, says, LOSSES[loss], normalize=False)
+    fit(method, replace(batch, T_src_tgt=None), 150, 0.05)
+    truth = torch.from_numpy(seen.depth)
     error = ((free(images[1:2])[0, 0].detach() - truth).abs() / truth).mean()
     assert error > 0.1 if exchanged else error < 0.01
 
@@ -146,16 +152,8 @@ class Drive:
         track = Track(times=z / 10, positions=ahead, headings=0 * z)
         scene = replace(scene, bodies=(*scene.bodies, car(np.random.default_rng([SEED, 3]), track)))
         K = np.array([[FOCAL, 0, (W - 1) / 2], [0, FOCAL, (H - 1) / 2], [0, 0, 1]])
-        seen = [render(scene, T, K, (H, W), i / 10) for i, T in enumerate(T_world_cam[:3])]
-        self.truth, self.car = seen[1].depth, seen[1].moving == 255
-        self.images = torch.from_numpy(np.stack([s.image for s in seen])).movedim(3, 1) / 255
-        T = torch.from_numpy(T_world_cam).float()
-        self.batch = Batch(
-            target=self.images[1:2],
-            sources=self.images[[0, 2]][None],
-            intrinsics=torch.from_numpy(K).float()[None],
-            T_src_tgt=(invert_motion(T[[0, 2]]) @ T[1])[None],
-        )
+        seen, self.images, self.batch = render_three(scene, T_world_cam[:3], K, (H, W))
+        self.truth, self.car = seen.depth, seen.moving == 255
         self.row = int(np.nonzero(self.car.any(1))[0].max())  # where its wheels stand
 
     def with_label(self) -> Batch:

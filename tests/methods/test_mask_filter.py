@@ -121,20 +121,6 @@ def test_without_a_depth_or_a_view_of_it_the_image_is_unknown(value):
     assert all(number.isfinite() for number in out.statistics.values())
 
 
-def test_a_checkpoint_carries_the_threshold_into_evaluation():
-    first, second, fresh = (MaskFilter() for _ in range(3))
-    for each in (first, second, fresh):
-        each.threshold.quantile = 0.02
-    for seed in range(3):
-        first(noise(seed=seed))
-    second.load_state_dict(first.state_dict())
-    inputs = noise(seed=3)
-    found = first.eval()(inputs)
-    assert_same(found, second.eval()(inputs))
-    other = fresh.eval()(inputs).statistics["motion_threshold"]
-    assert found.statistics["motion_threshold"] != other
-
-
 def test_reduced_precision_does_not_reach_the_geometry():
     inputs, mask_filter = noise(), MaskFilter()
     mask_filter(inputs)
@@ -337,12 +323,15 @@ def test_the_mean_of_the_batches_has_no_bias_and_only_what_is_read_of_it_is_limi
         assert_close(found, torch.tensor(means))
 
 
-def test_evaluation_moves_nothing_and_before_training_reads_the_batch():
-    threshold = MotionThreshold(0.8, 0.9).eval()
+def test_evaluation_moves_nothing_before_training_reads_the_batch_and_after_it_the_checkpoint():
+    mask_filter, other = MaskFilter(), MaskFilter()
+    threshold = mask_filter.threshold.eval()
     assert_close(threshold(*flat(0.5)), torch.tensor(0.5))
     assert_close(threshold(*flat(0.3)), torch.tensor(0.3))
     threshold.train()(*flat(0.4))
-    assert_close(threshold.eval()(*flat(0.7)), torch.tensor(0.4))
+    other.load_state_dict(mask_filter.state_dict())
+    for each in (threshold, other.threshold):
+        assert_close(each.eval()(*flat(0.7)), torch.tensor(0.4))
 
 
 @pytest.mark.parametrize(("value", "valid"), [(0.7, False), (torch.nan, True), (torch.inf, True)])

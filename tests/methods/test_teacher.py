@@ -31,25 +31,18 @@ from tiny_networks import TinyDepthNet, TinyPoseNet, random_batch
 
 H, W, F = 8, 12, 10.0
 K = torch.tensor([[[F, 0, 5.5], [0, F, 3.5], [0, 0, 1]]], dtype=torch.float64)
-IMAGE = torch.rand(1, 3, H, W, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def wall(depth: float) -> torch.Tensor:
-    return torch.full((1, 1, H, W), depth, dtype=torch.float64)
-
-
-def step(x: float = 0.0, z: float = 0.0) -> torch.Tensor:
-    return rigid_motion(torch.zeros(1, 3), torch.tensor([[x, 0, z]])).double()
 
 
 def test_the_true_depth_and_motion_explain_a_sideways_step():
     wide = torch.rand(1, 3, H, W + 2, dtype=torch.float64)
     view, other = wide[..., :W], wide[..., 2:]  # the other camera stands two pixels to the right
-    error, _, visible = compare(view, other, wall(2.0), step(x=-2 * 2.0 / F), K)
+    wall, T = torch.full((1, 1, H, W), 2.0).double(), torch.eye(4).double()[None]
+    T[0, 0, 3] = -2 * 2.0 / F
+    error, _, visible = compare(view, other, wall, T, K)
     assert visible.sum() == H * (W - 2)
     seen = error[visible]  # also beside the unseen columns: they darken no window
     assert_close(seen, torch.zeros_like(seen), atol=1e-6, rtol=0)
-    wrong, *_ = compare(view, other, wall(2.0), step(x=2 * 2.0 / F), K)
+    wrong, *_ = compare(view, other, wall, T.inverse(), K)
     assert wrong[..., 3:-3].mean() > 0.2  # the same step taken backwards explains nothing
 
 

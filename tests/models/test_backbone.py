@@ -17,14 +17,15 @@ from ssmde.models.depth_net import DepthNet
 
 transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.slow  # `make test` does not install it
+SIZES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
+STORED = {"model_type": "convnextv2", **SIZES}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> str:
     """A ConvNeXt V2 of a few thousand parameters."""
-    config = transformers.ConvNextV2Config(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1])
     path = tmp_path_factory.mktemp("convnext")
-    config.save_pretrained(path)
+    transformers.ConvNextV2Config(**SIZES).save_pretrained(path)
     return str(path)
 
 
@@ -78,28 +79,23 @@ def test_a_file_that_names_an_encoder_makes_nobody_ask_for_it(tmp_path, monkeypa
     ],
 )
 def test_a_stored_architecture_out_of_bounds_is_not_built(odd, message):
-    values = {"model_type": "convnextv2", "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
-    assert build_backbone(json.dumps(values)).channels == (32, 8, 16, 24, 32)
+    assert build_backbone(json.dumps(STORED)).channels == (32, 8, 16, 24, 32)
     with pytest.raises(ValueError, match=f"the stored backbone .*{message}"):
-        build_backbone(json.dumps(values | odd))
+        build_backbone(json.dumps(STORED | odd))
 
 
 def test_a_stored_architecture_leads_nowhere_else(monkeypatch):
-    values = {
-        "model_type": "convnextv2", "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1],
+    leads = {
         "attn_implementation": "somebody/kernel", "_attn_implementation": "somebody/kernel",
         "auto_map": {"AutoBackbone": "somebody/code--model.Net"}, "_name_or_path": "somebody/code",
     }  # fmt: skip
-    config = build_backbone(json.dumps(values)).backbone.config
+    config = build_backbone(json.dumps(STORED | leads)).backbone.config
     assert "somebody" not in config.to_json_string()
     assert "somebody" not in str(config._attn_implementation)
 
 
 def test_a_backbone_whose_maps_do_not_fit_is_refused(tmp_path):
-    config = transformers.ConvNextV2Config(
-        hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], patch_size=2
-    )
-    config.save_pretrained(tmp_path)
+    transformers.ConvNextV2Config(**SIZES, patch_size=2).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"needs maps at 1/4, .* this\s+backbone gives"):
         build_backbone(str(tmp_path))
 

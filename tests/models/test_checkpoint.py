@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ssmde.inference.loading import load
 from ssmde.models.checkpoint import load_weights_into, read_tensors, read_weights, save_weights
-from ssmde.models.leres import load_leres
 
 
 def make_tensors(value=1.0):
@@ -62,34 +60,6 @@ def test_what_is_no_file_of_weights_or_cut_off_is_refused_with_its_name(tmp_path
         read_weights(path)
     with pytest.raises(ValueError, match=r"broken\.pth is damaged or is not a PyTorch file"):
         read_tensors(path.rename(tmp_path / "broken.pth"))
-
-
-class Bomb:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("as_zip", [True, False])
-@pytest.mark.parametrize("read", [read_tensors, load, load_leres])
-def test_code_in_a_pytorch_file_is_named_and_not_run_and_half_a_file_is_damaged(
-    tmp_path, read, as_zip
-):
-    path = tmp_path / "stranger.pth"
-    content = {"depth_model": {}, "scheduler": Bomb(tmp_path / "made by the file")}
-    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
-    message = r"stranger\.pth holds more than weights: .*\.mkdir.*could run code"
-    with pytest.raises(ValueError, match=message) as caught:
-        read(path)
-    assert "weights_only" not in str(caught.value)  # no advice to run the code
-    assert os.listdir(tmp_path) == ["stranger.pth"]
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"stranger\.pth is damaged or is not a PyTorch file"):
-        read(path)
 
 
 def test_a_fault_is_named_with_its_full_key_and_changes_nothing():

@@ -11,7 +11,6 @@ from torch.testing import assert_close
 
 from ssmde.models.leres import (
     INFERENCE_SIZE,
-    Decoder,
     LeReS,
     TransferBlock,
     find_backbone,
@@ -79,13 +78,6 @@ def test_a_transfer_block_is_the_official_one_with_its_rectifier_in_place():
     assert_close(block(x), official_ftb(x, block.state_dict(), ""))
     other = official_ftb(x, block.state_dict(), "", in_place=False)
     assert (block(x) - other).abs().max() > 0.1  # the difference is not a small one
-
-
-def test_the_decoder_is_the_official_one():
-    decoder = shake_norms(Decoder((8, 16, 24, 32)))
-    maps = [torch.rand(2, 8 * k, 32 >> k, 48 >> k) for k in (1, 2, 3, 4)]
-    with torch.no_grad():
-        assert_close(decoder(*maps), official_decoder(maps, decoder.state_dict()))
 
 
 @pytest.mark.parametrize(

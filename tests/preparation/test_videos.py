@@ -195,13 +195,20 @@ def test_sources_that_hold_no_frames_are_refused(tmp_path):
     ({"fewest_frames": 0}, "fewest_frames must be at least 1, got 0"),
     ({"name": "a/b"}, "name of a folder, got 'a/b'"),
     ({"name": ".."}, "name of a folder, got '..'"),
+    ({"size": (32, 64)}, "^--size does not go without --pack$"),
+    ({"pack": True}, "^--pack needs --size HEIGHT WIDTH: data.image_size of the training$"),
+    ({"pack": True, "size": (32, 64), "width": 9}, "^--width does not go with --pack$"),
+    ({"pack": True, "dataset": "tum"}, "^--dataset does not go with --pack$"),
+    ({"test_list": Path("c")}, "^--test-list does not go without --dataset$"),
+    ({"dataset": "tum", "source": [Path(), Path()]}, "^--dataset takes one folder, got 2$"),
 ])  # fmt: skip
 def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
     tmp_path, options, message
 ):
-    source = make_images(tmp_path / "shots", frames=2)
+    usual = {"source": make_images(tmp_path / "shots", frames=2), "out": tmp_path / "data"}
+    usual |= {} if {"pack", "dataset"} & {*options} else {"step": 1}
     with pytest.raises(ValueError, match=message):
-        prepare_all(source, tmp_path / "data", **options)
+        prepare(**usual | options)
     assert not (tmp_path / "data").exists()
 
 
@@ -260,8 +267,6 @@ def test_the_camera_is_read_from_the_files_where_they_say_it(tmp_path):
     np.testing.assert_allclose(found, [26 * focal, 36 * focal], rtol=1e-3)
     assert "camera: video metadata, 26 mm equivalent: focal length 224" in str(made)
     assert "camera: EXIF, 36 mm equivalent" in str(made)
-    given = prepare(video, tmp_path / "e", step=1, hfov_degrees=90, show_progress=False)
-    assert "camera: field of view of 90 degrees, as given" in str(given)
 
 
 def test_each_size_of_a_film_becomes_a_scene_with_the_camera_of_its_size(tmp_path):

@@ -1,6 +1,7 @@
 """Behind cars as fast as the camera tracking may go wrong: then it says so and keeps nothing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,42 @@ from scipy.stats import spearmanr
 
 from ssmde.data.scene_files import read_tracked_points
 from ssmde.data.scene_folder import read_scene
-from ssmde.synthetic import write_clip
+from ssmde.data.sequence import from_hfov
+from ssmde.synthetic import DrawnClip, poses, write_clip
+from ssmde.synthetic.raycast import render
+from ssmde.synthetic.scene import Track
 from ssmde.tracking import track
-from traffic import STANDS, draw_traffic
+from streets import LANE, car, crossings, street
 
 pytestmark = pytest.mark.slow
+STANDS, FRAMES, SIZE = 12, 44, (120, 160)
+PLACES = ((LANE, 0.0), (0.3 - LANE, 1.0), (LANE, 8.0))  # of the cars: metres to the right, ahead
+
+
+def draw_traffic(cars: int, *, seed: int, distance: float, step: float) -> DrawnClip:
+    """The camera stands 12 frames, then drives `step` metres a frame; the cars keep `distance`."""
+    frame = np.arange(FRAMES + 1)
+    ahead = np.cumsum(np.clip((frame - STANDS) / 6, 0, 1) * step)
+    sway, height, still = np.sin(ahead / 6), np.full_like(ahead, -1.6), np.zeros_like(ahead)
+    T_world_cam = poses(
+        np.stack([LANE + 0.1 * sway, height, ahead], 1),
+        np.stack([0.5 * np.sin(ahead / 5), still, still], 1),
+    )
+    rng = np.random.default_rng([seed, 0])
+    at = crossings(rng, ahead[-1] + 80)
+    scene = street(rng, float(ahead[-1]), at)
+    for number, (x, farther) in enumerate(PLACES[:cars]):
+        place = np.stack([still + x, still, ahead + distance + farther], 1)
+        track = Track(times=frame / 10, positions=place, headings=still)
+        body = car(np.random.default_rng([seed, 3, number]), track)
+        scene = replace(scene, bodies=(*scene.bodies, body))
+    K = from_hfov(SIZE, 65.0)
+    seen = [render(scene, T, K, SIZE, i / 10) for i, T in enumerate(T_world_cam[:FRAMES])]
+    return DrawnClip(
+        source="drawn: traffic", fps=10.0, images=np.stack([one.image for one in seen]),
+        depth=np.stack([one.depth for one in seen]), poses=T_world_cam[:FRAMES], intrinsics=K,
+        motion_mask=np.stack([one.moving for one in seen]),
+    )  # fmt: skip
 
 
 def track_traffic(folder, cars, **how):

@@ -3,12 +3,12 @@
 import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from ssmde.config import Config, DataConfig, ModelConfig, TrainConfig
-from tiny_networks import build_tiny_teacher
+from texture import sliding
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
 
 HEIGHT, WIDTH, FRAMES = 32, 64, 14
 
@@ -19,10 +19,7 @@ def video(tmp_path: Path) -> Path:
     scene = tmp_path / "data" / "slide"
     scene.mkdir(parents=True)
     for i in range(FRAMES):
-        rows, columns = np.mgrid[:HEIGHT, 2 * i : 2 * i + WIDTH]
-        channels = [np.sin(columns / (3 + c) + rows / (4 - c)) for c in range(3)]
-        pixels = (127.5 + 120 * np.stack(channels, -1)).astype(np.uint8)
-        Image.fromarray(pixels).save(scene / f"{i:03d}.png")
+        Image.fromarray(sliding(i, (HEIGHT, WIDTH))).save(scene / f"{i:03d}.png")
     (scene / "cam.txt").write_text("50 0 31.5\n0 50 15.5\n0 0 1\n")
     for split in ("train", "val"):
         (tmp_path / "data" / f"{split}.txt").write_text("slide\n")
@@ -34,6 +31,9 @@ def small_run(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     """Four short steps of tiny networks on the video, and small pictures of its validations."""
     monkeypatch.setattr("ssmde.training.validation.PANEL_HEIGHT", HEIGHT)
     monkeypatch.setattr("ssmde.training.run.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr(
+        "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
+    )
     return Config(
         name="small",
         output=tmp_path / "runs",

@@ -15,7 +15,7 @@ from ssmde.config import LossConfig, StudentConfig
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import Teacher
-from ssmde.models.depth_net import DepthDecoder, DepthNet
+from ssmde.models.depth_net import DepthNet
 from ssmde.training import train
 from ssmde.training.module import compile_method
 from tiny_networks import TinyPoseNet, random_batch
@@ -31,36 +31,9 @@ LOSS = LossConfig(geometry=0.1)
 BACKEND = os.environ.get("SSMDE_TEST_COMPILER", "aot_eager")
 
 
-class SmallEncoder(nn.Module):
-    """Five maps of four channels."""
-
-    channels = (4, 4, 4, 4, 4)
-    mean, std = 0.0, 1.0  # it takes images as they are
-
-    def __init__(self) -> None:
-        super().__init__()
-        steps = [nn.Conv2d(3 if i == 0 else 4, 4, 3, 2, 1) for i in range(5)]
-        self.steps = nn.ModuleList(steps)
-
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        maps = []
-        for step in self.steps:
-            x = step(x).relu()
-            maps.append(x)
-        return maps
-
-
-class SmallDepthNet(DepthNet):
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.depth_range = (0.1, 10.0)
-        self.encoder = SmallEncoder()
-        self.decoder = DepthDecoder(SmallEncoder.channels)
-
-
-def networks(seed: int) -> tuple[SmallDepthNet, TinyPoseNet]:
+def networks(seed: int) -> tuple[DepthNet, TinyPoseNet]:
     torch.manual_seed(seed)
-    return SmallDepthNet(), TinyPoseNet()
+    return DepthNet(encoder="resnet18_half"), TinyPoseNet()
 
 
 def small_student() -> Student:
@@ -91,7 +64,7 @@ def test_names_stay_and_a_copy_is_not_compiled():
     assert compiled == ["depth_net.encoder", "depth_net.decoder", "pose_net"]
     again = copy.deepcopy(method)
     assert not [m for m in again.modules() if m._compiled_call_impl is not None]
-    assert again.depth_net.encoder.steps[0].weight is not method.depth_net.encoder.steps[0].weight
+    assert again.depth_net.encoder.conv1.weight is not method.depth_net.encoder.conv1.weight
 
 
 @pytest.mark.compile

@@ -17,7 +17,7 @@ from ssmde.config import Config, PseudoDepthConfig, StudentConfig, dump_config
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
-from tiny_networks import TinyDepthNet, TinyPoseNet, build_sideways_teacher
+from tiny_networks import build_sideways_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -39,9 +39,6 @@ if __name__ == "__main__":
 @pytest.fixture
 def small_run(small_run, monkeypatch):
     monkeypatch.setattr("ssmde.training.run.build_teacher", build_sideways_teacher)
-    monkeypatch.setattr(
-        "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
-    )
     return small_run
 
 

@@ -12,41 +12,36 @@ from ssmde.signals import Stopped
 from ssmde.training import train, validation
 from ssmde.training.checkpoints import read_checkpoint
 from ssmde.training.module import TrainingModule
-from tiny_networks import TinyDepthNet, TinyPoseNet
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 CLOCK = {"steps": 4, "validate_every": 2, "checkpoint_every": 3}
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+# What is called while a step is computed, or its frames are looked at, and when it is that step.
+IN_STEP = (
+    TrainingModule,
+    "configure_gradient_clipping",
+    lambda step, self, *_: self.global_step == step - 1,
+)
+IN_VALIDATION = validation, "write_png", lambda step, path, _: path.stem == f"step-{step:07d}"
 
 
-def send_in_step(monkeypatch, number, step):
-    """Make a signal come while this step is computed."""
-    clip = TrainingModule.configure_gradient_clipping
+def send(monkeypatch, number, place, step):
+    """Make a signal come at a place of this step."""
+    owner, name, is_now = place
+    honest = getattr(owner, name)
 
-    def interrupted(self, *args, **kwargs):
-        if self.global_step == step - 1:
+    def interrupted(*args, **kwargs):
+        if is_now(step, *args):
             signal.raise_signal(number)
-        return clip(self, *args, **kwargs)
+        return honest(*args, **kwargs)
 
-    monkeypatch.setattr(TrainingModule, "configure_gradient_clipping", interrupted)
-
-
-def send_in_validation(monkeypatch, number, step):
-    """Make a signal come while the frames are looked at after this step."""
-    write = validation.write_png
-
-    def interrupted(path, picture):
-        if path.stem == f"step-{step:07d}":
-            signal.raise_signal(number)
-        write(path, picture)
-
-    monkeypatch.setattr(validation, "write_png", interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
 
 
-def stop_and_go_on(config, number, send, step, monkeypatch):
+def stop_and_go_on(config, number, place, step, monkeypatch):
     before = [signal.getsignal(each) for each in STATUS]
     with monkeypatch.context() as patch:
-        send(patch, number, step)
+        send(patch, number, place, step)
         with pytest.raises(Stopped, match=f"saved at step {step}") as e:
             train(config)
     assert e.value.status == STATUS[number]
@@ -69,29 +64,26 @@ def assert_same_run(first, second):
 
 
 @pytest.mark.parametrize(
-    ("number", "send", "step"),
+    ("number", "place", "step"),
     [
-        (signal.SIGTERM, send_in_validation, 2),
-        pytest.param(signal.SIGINT, send_in_step, 1, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, send_in_step, 4, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, send_in_validation, 4, marks=pytest.mark.slow),
+        (signal.SIGTERM, IN_VALIDATION, 2),
+        pytest.param(signal.SIGINT, IN_STEP, 1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, IN_STEP, 4, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, IN_VALIDATION, 4, marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_run_is_saved_and_goes_on_as_if_it_had_never_stopped(
-    small_run, monkeypatch, number, send, step
+    small_run, monkeypatch, number, place, step
 ):
     averaged = replace(small_run, train=replace(small_run.train, **CLOCK, average=0.9))
     whole = train(replace(averaged, name="whole"))
-    stopped = stop_and_go_on(averaged, number, send, step, monkeypatch)
+    stopped = stop_and_go_on(averaged, number, place, step, monkeypatch)
     assert_same_run(stopped, whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("send", "step"), [(send_in_step, 3), (send_in_validation, 2)])
-def test_a_stopped_student_goes_on_with_the_same_teacher(small_run, monkeypatch, send, step):
-    monkeypatch.setattr(
-        "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
-    )
+@pytest.mark.parametrize(("place", "step"), [(IN_STEP, 3), (IN_VALIDATION, 2)])
+def test_a_stopped_student_goes_on_with_the_same_teacher(small_run, monkeypatch, place, step):
     short = replace(small_run.train, steps=2, batch_size=1)
     teacher = train(replace(small_run, name="teacher", train=short)) / "last.safetensors"
     student = replace(
@@ -99,7 +91,7 @@ def test_a_stopped_student_goes_on_with_the_same_teacher(small_run, monkeypatch,
         train=replace(short, **CLOCK),
     )  # fmt: skip
     whole = train(replace(student, name="whole"))
-    assert_same_run(stop_and_go_on(student, signal.SIGTERM, send, step, monkeypatch), whole)
+    assert_same_run(stop_and_go_on(student, signal.SIGTERM, place, step, monkeypatch), whole)
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_step(small_run, monkeypatch):
