@@ -169,7 +169,7 @@ def tracked_paths(scene: FrameSequence) -> Iterator[CameraPath]:
 def path_errors(path: CameraPath, true: Poses) -> PathErrors:
     """ATE and RPE of a path after `align_path`; RPE of neighboring frames only, nan without any.
 
-    As Sturm et al., IROS 2012; the numbers are those of evo (tests/agreement/test_paths.py).
+    As Sturm et al., IROS 2012; the numbers are those of evo.
     """
     estimated, true = _rigid(path.poses), _rigid(true)
     aligned, scale = align_path(estimated, true)
