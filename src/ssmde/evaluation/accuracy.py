@@ -211,10 +211,6 @@ class _Measured:
     truth: Truth
     prediction: Float[np.ndarray, "h w"]  # depth before the alignment
 
-    def aligned(self, alignment: Alignment) -> Float[np.ndarray, "h w"]:
-        p = self.truth.protocol
-        return alignment.apply(self.prediction).clip(p.min_depth, p.max_depth)
-
     @cached_property
     def known(self) -> Float[np.ndarray, "h w"]:
         """The true depth of the pixels that count, 0 elsewhere."""
@@ -241,7 +237,7 @@ def _flicker(before: _Measured, now: _Measured) -> TemporalErrors | None:
     common = Alignment(
         scale=(first.scale * second.scale) ** 0.5, shift=(first.shift + second.shift) / 2
     )
-    source, target = (m.aligned(common).astype(np.float32) for m in pair)
+    source, target = (m.truth.aligned(m.prediction, common) for m in pair)
     poses = scene.poses[index - 1 : index + 1].astype(np.float64)
     if not all(np.isfinite(values).all() for values in (poses, source, target)):
         return None  # the errors look only at pixels that count
@@ -280,7 +276,7 @@ class _Meter:
         )  # fmt: skip
         if pixels is not None:
             now = _Measured(result, truth, prediction)
-            aligned, error = now.aligned(found.alignment), found.full.abs_rel
+            aligned, error = truth.aligned(prediction, found.alignment), found.full.abs_rel
             result = replace(
                 result, bands=found.bands,
                 boundary=boundary_errors(aligned, truth.depth, truth.counted),

@@ -132,6 +132,8 @@ def side_by_side(
 
 def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
     """Pictures below each other on white, aligned at the left: a row of what is turned."""
+    if len(rows) == 1:
+        return rows[0]
     return side_by_side([row.swapaxes(0, 1) for row in rows]).swapaxes(0, 1)
 
 
@@ -169,6 +171,8 @@ def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:
 
 def _nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """The array at another size, each pixel from the nearest center."""
+    if values.shape[:2] == size:
+        return values
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for old, new in zip(values.shape[:2], size, strict=True)

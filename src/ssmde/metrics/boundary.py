@@ -70,7 +70,9 @@ def _steps(maps: list[DepthMap], known: Mask) -> list[Float[np.ndarray, " n"]]:
     for down, right in ((0, 1), (1, 0)):
         here, there = np.s_[: -down or None, : -right or None], np.s_[down:, right:]
         steps = np.maximum(*(np.abs(log[there] - log[here]) for log in single)) > NEARLY
-        rows, columns = np.nonzero(steps & known[here] & known[there])
+        steps &= known[here] & known[there]
+        # In two dimensions `nonzero` takes ten times as long.
+        rows, columns = np.unravel_index(np.flatnonzero(steps), steps.shape)
         for depth, logs in zip(maps, found, strict=True):
             ends = depth[rows + down, columns + right], depth[rows, columns]
             logs.append(np.subtract(*(np.log(end, dtype=np.float64) for end in ends)))

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from numpy.typing import DTypeLike
 
 from ssmde.console import did_you_mean
 
@@ -49,9 +50,11 @@ class Alignment:
     scale: float = 1.0
     shift: float = 0.0  # in the unit of the truth
 
-    def apply(self, depth: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Depth in the scale of the truth, float64."""
-        aligned = np.multiply(depth, self.scale, dtype=np.float64)
+    def apply(
+        self, depth: Float[np.ndarray, "*shape"], dtype: DTypeLike = np.float64
+    ) -> Float[np.ndarray, "*shape"]:
+        """Depth in the scale of the truth, computed as float64 or another `dtype`."""
+        aligned = np.multiply(depth, self.scale, dtype=dtype)
         return aligned + self.shift if self.shift else aligned
 
 
@@ -77,7 +80,7 @@ def align(
     if truth.size == 0:
         raise ValueError("an image without truth cannot be aligned: skip it")
     for name, values in (("prediction", prediction), ("truth", truth)):
-        if not np.isfinite(values.sum(dtype=np.float64)):
+        if not -np.inf < values.min() <= values.max() < np.inf:  # nan is the least of all
             wrong = values.size - int(np.isfinite(values).sum())
             raise ValueError(f"{wrong} of {values.size} pixels of the {name} are not finite")
     if how == "median-dataset":
@@ -290,11 +293,11 @@ class Truth:
         for edge in edges[1:-1]:
             cell += np.uint8(3) * (values >= edge)
         if motion_mask is not None and values.size:
-            self.static, dynamic = split_motion_mask(motion_mask)
-            cell -= np.uint8(2) * self.static.ravel().take(pixels)
-            cell -= dynamic.ravel().take(pixels)
-        counts = np.bincount(cell, minlength=3 * (len(edges) - 1))
-        if counts.max() < values.size:
+            self.static, _ = split_motion_mask(motion_mask)
+            motion = motion_mask.ravel().take(pixels)
+            cell -= np.uint8(2) * (motion == STATIC) + (motion == MOVING)
+        counts = [np.count_nonzero(cell == number) for number in range(3 * (len(edges) - 1))]
+        if max(counts) < values.size:
             order = cell.argsort(kind="stable")
             pixels, values = pixels[order], values[order]
         self._starts = [0, *np.cumsum(counts).tolist()]
@@ -302,17 +305,24 @@ class Truth:
         self._inverse, self._log = 1 / values, np.log(values)
         self._median = median(values) if values.size else 0.0
 
+    def aligned(
+        self, prediction: Float[np.ndarray, "*shape"], alignment: Alignment
+    ) -> Float[np.ndarray, "*shape"]:
+        """A prediction in the scale of the truth and of its dtype, clipped to the range."""
+        p = self.protocol
+        return alignment.apply(prediction, self.depth.dtype).clip(p.min_depth, p.max_depth)
+
     def measure(
         self, prediction: DepthMap, align_by: AlignmentName | Alignment | None = None
     ) -> Measurement:
         """Errors of one prediction; see `measure`."""
         if not self._values.size:
             return Measurement()
-        alignment, p = align_by or self.protocol.align, self.protocol
+        alignment = align_by or self.protocol.align
         values = prediction.ravel().take(self._pixels)
         if not isinstance(alignment, Alignment):
             alignment = align(values, self._values, alignment, true_median=self._median)
-        aligned = alignment.apply(values).clip(p.min_depth, p.max_depth).astype(self.depth.dtype)
+        aligned = self.aligned(values, alignment)
         sums = _error_sums(aligned, self._values, self._inverse, self._log, self._starts)
         sums = sums.reshape(-1, 3, 9)
         regions = (sums.sum((0, 1)), *sums.sum(0)[:2])
