@@ -144,7 +144,7 @@ def depth_errors(prediction: Values, truth: Values) -> DepthErrors | None:
     """
     check_depths("pixels of the truth", truth)
     p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
-    return _errors(_error_sums(p, g, 1 / g, np.log(g), [0, g.size])[0])
+    return _errors(_error_sums(p, g, 1 / g, [0, g.size])[0])
 
 
 def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
@@ -156,15 +156,17 @@ def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
 
 
 def _error_sums(
-    prediction: Values, truth: Values, inverse: Values, log: Values, starts: list[int]
+    prediction: Values, truth: Values, inverse: Values, starts: list[int]
 ) -> Float[np.ndarray, "groups 9"]:
     """The number of pixels, and the sums behind each of `METRICS`, of groups of pixels.
 
     The pixels of a group lie side by side; `starts` says where each begins and the last one ends.
-    Beside the truth stand its inverse and its logarithm.
+    Beside the truth stands its inverse.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_ratio, relative = np.log(prediction) - log, prediction * inverse - 1
+        relative = prediction * inverse
+        log_ratio = np.log(relative)
+    relative -= 1
     difference = prediction - truth
     sums = list[list[float]]()
     for here in map(slice, starts[:-1], starts[1:]):
@@ -172,7 +174,7 @@ def _error_sums(
         squares = (d @ r, d @ d, ratio @ ratio)
         r, ratio = np.abs(r), np.abs(ratio)
         right = [np.count_nonzero(ratio < delta) for delta in LOG_DELTAS]
-        means = (r.sum(dtype=np.float64), *squares, ratio.sum(dtype=np.float64))
+        means = (r.sum(), *squares, ratio.sum())
         sums.append([float(value) for value in (d.size, *means, *right)])
     if not np.isfinite(sums).all():
         check_depths("pixels of the prediction", prediction)
@@ -285,24 +287,20 @@ class Truth:
         self.counted = counted_pixels(depth, protocol)
         self.static: Mask | None = None
         """Pixels known to stand still; None if nobody knows."""
-        pixels = np.flatnonzero(self.counted)
-        values = depth.ravel().take(pixels)
-        edges = band_edges(protocol)
         # Pixels are sorted by band, and in each band static, moving, then those of neither.
-        cell = np.full(values.shape, 2, np.uint8)
+        edges = band_edges(protocol)
+        cell = np.full(depth.shape, 2, np.uint8)
         for edge in edges[1:-1]:
-            cell += np.uint8(3) * (values >= edge)
-        if motion_mask is not None and values.size:
-            self.static, _ = split_motion_mask(motion_mask)
-            motion = motion_mask.ravel().take(pixels)
-            cell -= np.uint8(2) * (motion == STATIC) + (motion == MOVING)
-        counts = [np.count_nonzero(cell == number) for number in range(3 * (len(edges) - 1))]
-        if max(counts) < values.size:
-            order = cell.argsort(kind="stable")
-            pixels, values = pixels[order], values[order]
-        self._starts = [0, *np.cumsum(counts).tolist()]
-        self._pixels, self._values = pixels, values
-        self._inverse, self._log = 1 / values, np.log(values)
+            cell += np.uint8(3) * (depth >= edge)
+        if motion_mask is not None and self.counted.any():
+            self.static, dynamic = split_motion_mask(motion_mask)
+            cell -= np.uint8(2) * self.static + dynamic
+        cells = range(3 * (len(edges) - 1))
+        groups = [np.flatnonzero(self.counted & (cell == number)) for number in cells]
+        self._starts = [0, *np.cumsum([group.size for group in groups]).tolist()]
+        self._pixels = np.concatenate(groups)
+        self._values = values = depth.ravel().take(self._pixels)
+        self._inverse = 1 / values
         self._median = median(values) if values.size else 0.0
 
     def aligned(
@@ -323,7 +321,7 @@ class Truth:
         if not isinstance(alignment, Alignment):
             alignment = align(values, self._values, alignment, true_median=self._median)
         aligned = self.aligned(values, alignment)
-        sums = _error_sums(aligned, self._values, self._inverse, self._log, self._starts)
+        sums = _error_sums(aligned, self._values, self._inverse, self._starts)
         sums = sums.reshape(-1, 3, 9)
         regions = (sums.sum((0, 1)), *sums.sum(0)[:2])
         full, static, dynamic, *bands = map(_errors, (*regions, *sums.sum(1)))

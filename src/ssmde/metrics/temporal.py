@@ -94,8 +94,11 @@ def _one_way(
     """|a - b| / b of the points of the view that the other one has in its image."""
     points = np.arange(view.size) if counts is None else np.flatnonzero(counts)
     u, v, depth, visible = _move(view, T_other_view, intrinsics, points)
-    inverse, pixels = (torch.from_numpy(a)[None, None] for a in (1 / other, np.stack([u, v], 1)))
-    disparity = sample(inverse, pixels).numpy().ravel()
+    # In rows, the last one filled with what nobody reads: `sample` is slow on one of all points.
+    width = view.shape[1]
+    pixels = np.resize(np.stack([u, v], axis=1), (1, -(-u.size // width), width, 2))
+    inverse = torch.from_numpy(1 / other)[None, None]
+    disparity = sample(inverse, torch.from_numpy(pixels)).numpy().ravel()[: u.size]
     return np.abs(depth * disparity - 1)[visible & (disparity > 0)]
 
 
