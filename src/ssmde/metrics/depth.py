@@ -114,7 +114,13 @@ def median(values: Values) -> float:
     """The middle value, or the mean of the two middle ones in float64."""
     if values[0] == values[-1] and values.min() == values.max():
         return float(values[0])  # of a baseline: nothing to sort
-    middle = [(values.size - 1) // 2, values.size // 2]
+    middle = np.array([(values.size - 1) // 2, values.size // 2])
+    # A few tell between which values the middle ones are: the others need not be sorted.
+    some = values[:: 1 + values.size // 4096]
+    low, high = np.quantile(some, (0.47, 0.53)).astype(values.dtype)
+    near, below = values[(low <= values) & (values <= high)], np.count_nonzero(values < low)
+    if below <= middle[0] and middle[1] < below + near.size:
+        values, middle = near, middle - below
     return float(np.partition(values, middle)[middle].mean(dtype=np.float64))
 
 

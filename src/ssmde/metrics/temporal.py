@@ -112,17 +112,18 @@ def _move(
     if not np.isfinite(T_other_view).all():
         raise ValueError("the motion between two frames must be finite: leave such a pair out")
     height, width = view.shape
-    rows = points.astype(np.int32) // width  # much faster than divmod of int64
-    columns = points.astype(np.int32) - rows * width
-    rows, columns = rows.astype(view.dtype), columns.astype(view.dtype)
+    flat = points.astype(np.int32)  # dividing these is much faster than divmod of int64
+    rows = flat // width
+    rows, columns = rows.astype(view.dtype), (flat - rows * width).astype(view.dtype)
     K, T = intrinsics.astype(np.float64), T_other_view.astype(np.float64)
-    rays, shift = (K @ T[:3, :3] @ np.linalg.inv(K)).astype(view.dtype), K @ T[:3, 3]
-    depth, shift = view.ravel().take(points), shift.astype(view.dtype)
-    x, y, z = (
-        (r[0] * columns + r[1] * rows + r[2]) * depth + s for r, s in zip(rays, shift, strict=True)
-    )
-    divisor = np.maximum(z, MIN_DEPTH)
-    u, v = x / divisor, y / divisor
+    rays, shift = (K @ T[:3, :3] @ np.linalg.inv(K)).astype(view.dtype), K @ T[:3, 3:]
+    moved = rays[:, :1] * columns
+    moved += rays[:, 1:2] * rows
+    moved += rays[:, 2:]
+    moved *= view.ravel().take(points)
+    moved += shift.astype(view.dtype)
+    u, v, z = moved
+    moved[:2] /= np.maximum(z, MIN_DEPTH)
     visible = (z > MIN_DEPTH) & (u >= -EDGE_TOLERANCE) & (v >= -EDGE_TOLERANCE)
     visible &= (u <= width - 1 + EDGE_TOLERANCE) & (v <= height - 1 + EDGE_TOLERANCE)
     return u, v, z, visible
