@@ -195,7 +195,7 @@ def _color(
 ) -> Picture:
     """Colors of levels in [0, 1], cut at both ends; gray where not valid."""
     index = np.nan_to_num(level, nan=1.0, posinf=1.0, neginf=0.0).clip(0, 1) * 255
-    colors = _table(color_map)[index.round().astype(np.uint8)]
+    colors = _table(color_map).take(index.round().astype(np.uint8), axis=0)
     colors[~valid] = GRAY
     return colors
 
