@@ -41,7 +41,8 @@ def boundary_errors(prediction: DepthMap, truth: DepthMap, known: Mask) -> Bound
     check_depths("pixels of the prediction", prediction[known])
     check_depths("pixels of the truth", truth[known])
     rows, columns = (np.flatnonzero(known.any(axis)) for axis in (1, 0))
-    if not rows.size or np.count_nonzero(known) < DENSE * (np.ptp(rows) + 1) * (np.ptp(columns) + 1):
+    count = np.count_nonzero(known)
+    if not count or count < DENSE * (np.ptp(rows) + 1) * (np.ptp(columns) + 1):
         return None
     predicted, true = _steps([prediction, truth], known)
     if not (np.abs(true) > np.log(EDGE)).any():

@@ -150,7 +150,7 @@ def depth_errors(prediction: Values, truth: Values) -> DepthErrors | None:
     """
     check_depths("pixels of the truth", truth)
     p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
-    return _errors(_error_sums(p, g, 1 / g, [0, g.size])[0])
+    return _errors(_error_sums(p, g, 1 / g, np.log(g), [0, g.size])[0])
 
 
 def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
@@ -162,17 +162,15 @@ def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
 
 
 def _error_sums(
-    prediction: Values, truth: Values, inverse: Values, starts: list[int]
+    prediction: Values, truth: Values, inverse: Values, log: Values, starts: list[int]
 ) -> Float[np.ndarray, "groups 9"]:
     """The number of pixels, and the sums behind each of `METRICS`, of groups of pixels.
 
     The pixels of a group lie side by side; `starts` says where each begins and the last one ends.
-    Beside the truth stands its inverse.
+    Beside the truth stand its inverse and its logarithm.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = prediction * inverse
-        log_ratio = np.log(relative)
-    relative -= 1
+        log_ratio, relative = np.log(prediction) - log, prediction * inverse - 1
     difference = prediction - truth
     sums = list[list[float]]()
     for here in map(slice, starts[:-1], starts[1:]):
@@ -306,7 +304,7 @@ class Truth:
         self._starts = [0, *np.cumsum([group.size for group in groups]).tolist()]
         self._pixels = np.concatenate(groups)
         self._values = values = depth.ravel().take(self._pixels)
-        self._inverse = 1 / values
+        self._inverse, self._log = 1 / values, np.log(values)
         self._median = median(values) if values.size else 0.0
 
     def aligned(
@@ -327,7 +325,7 @@ class Truth:
         if not isinstance(alignment, Alignment):
             alignment = align(values, self._values, alignment, true_median=self._median)
         aligned = self.aligned(values, alignment)
-        sums = _error_sums(aligned, self._values, self._inverse, self._starts)
+        sums = _error_sums(aligned, self._values, self._inverse, self._log, self._starts)
         sums = sums.reshape(-1, 3, 9)
         regions = (sums.sum((0, 1)), *sums.sum(0)[:2])
         full, static, dynamic, *bands = map(_errors, (*regions, *sums.sum(1)))
