@@ -399,7 +399,8 @@ def read_depth(
         image_size: Size (height, width) of its image, which it has to fit; None does not ask.
     """
     depth = read_map(path, units_per_metre, image_size=image_size, full_is_none=True)
-    return np.where(depth < FARTHEST, depth, np.float32(0))
+    depth[depth >= FARTHEST] = 0
+    return depth
 
 
 def read_map(
@@ -425,11 +426,12 @@ def read_map(
     if image_size is not None:
         check_shape(path, depth.shape, image_size)
     if full_is_none and (is_png or depth.dtype == np.uint16):
-        depth = np.where(depth == NO_VALUE, 0, depth)
+        depth = depth * (depth != NO_VALUE)
     if is_png:
         depth = depth / np.float32(units_per_metre or 1)
     depth = depth.astype(np.float32)
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+    depth[~(np.isfinite(depth) & (depth > 0))] = 0
+    return depth
 
 
 def read_mask(path: Path, *, image_size: Size | None = None) -> UInt8[np.ndarray, "h w"]:

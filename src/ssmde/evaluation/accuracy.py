@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -203,20 +203,23 @@ def evaluate_frames(
     return replace(network, baselines=beside, movers=movers if masked else None)
 
 
-class _Measured(NamedTuple):
+@dataclass(frozen=True)
+class _Measured:
     """A frame with its truth and its prediction, as the errors were measured."""
 
     result: FrameResult
     truth: Truth
     prediction: Float[np.ndarray, "h w"]  # depth before the alignment
 
-    def aligned(self, alignment: Alignment) -> Float[np.ndarray, "h w"]:
-        p = self.truth.protocol
-        return alignment.apply(self.prediction).clip(p.min_depth, p.max_depth)
-
-    def known_depth(self) -> Float[np.ndarray, "h w"]:
-        """The depth of the pixels that count, 0 elsewhere."""
+    @cached_property
+    def known(self) -> Float[np.ndarray, "h w"]:
+        """The true depth of the pixels that count, 0 elsewhere."""
         return np.where(self.truth.counted, self.truth.depth, 0)
+
+    @cached_property
+    def still(self) -> Float[np.ndarray, "h w"]:
+        """The same without what is not known to stand still, if anybody knows."""
+        return self.known if self.truth.static is None else self.known * self.truth.static
 
 
 def _flicker(before: _Measured, now: _Measured) -> TemporalErrors | None:
@@ -234,7 +237,7 @@ def _flicker(before: _Measured, now: _Measured) -> TemporalErrors | None:
     common = Alignment(
         scale=(first.scale * second.scale) ** 0.5, shift=(first.shift + second.shift) / 2
     )
-    source, target = (m.aligned(common).astype(np.float32) for m in pair)
+    source, target = (m.truth.aligned(m.prediction, common) for m in pair)
     poses = scene.poses[index - 1 : index + 1].astype(np.float64)
     if not all(np.isfinite(values).all() for values in (poses, source, target)):
         return None  # the errors look only at pixels that count
@@ -242,17 +245,11 @@ def _flicker(before: _Measured, now: _Measured) -> TemporalErrors | None:
     # In pixels of the truth, which may have another size than the image.
     rows, columns = (new / old for new, old in zip(shape, scene.image_size, strict=True))
     K = scaled_intrinsics(scene.intrinsics, columns, rows)
-    known = [m.known_depth() for m in pair]
-    seen = [
-        seen_in_both(known[0], known[1], np.linalg.inv(T_src_tgt), K),
-        seen_in_both(known[1], known[0], T_src_tgt, K),
-    ]
-    for pixels, m in zip(seen, pair, strict=True):
-        if m.truth.static is not None:
-            pixels &= m.truth.static
     return temporal_errors(
-        target, source, T_src_tgt, K, target_counts=seen[1], source_counts=seen[0]
-    )
+        target, source, T_src_tgt, K,
+        target_counts=seen_in_both(now.still, before.known, T_src_tgt, K),
+        source_counts=seen_in_both(before.still, now.known, np.linalg.inv(T_src_tgt), K),
+    )  # fmt: skip
 
 
 class _Meter:
@@ -279,7 +276,7 @@ class _Meter:
         )  # fmt: skip
         if pixels is not None:
             now = _Measured(result, truth, prediction)
-            aligned, error = now.aligned(found.alignment), found.full.abs_rel
+            aligned, error = truth.aligned(prediction, found.alignment), found.full.abs_rel
             result = replace(
                 result, bands=found.bands,
                 boundary=boundary_errors(aligned, truth.depth, truth.counted),
@@ -290,7 +287,7 @@ class _Meter:
                 size = WORST_HEIGHT, max(1, round(pixels.shape[1] * WORST_HEIGHT / len(pixels)))
                 row = PanelRow(
                     image=resize_image(pixels, size), depth=nearest(aligned, size),
-                    truth=nearest(now.known_depth(), size),
+                    truth=nearest(now.known, size),
                     title=f"{frame.name}  AbsRel {error:.3f}",
                 )  # fmt: skip
                 self.worst.append((error, row))

@@ -93,4 +93,4 @@ def nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         ((np.arange(new) + 0.5) * old / new).astype(np.int64)
         for old, new in zip(values.shape, size, strict=True)
     )
-    return values[rows[:, None], columns]
+    return values[rows][:, columns]

@@ -132,6 +132,8 @@ def side_by_side(
 
 def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
     """Pictures below each other on white, aligned at the left: a row of what is turned."""
+    if len(rows) == 1:
+        return rows[0]
     return side_by_side([row.swapaxes(0, 1) for row in rows]).swapaxes(0, 1)
 
 
@@ -169,6 +171,8 @@ def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:
 
 def _nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """The array at another size, each pixel from the nearest center."""
+    if values.shape[:2] == size:
+        return values
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for old, new in zip(values.shape[:2], size, strict=True)
@@ -191,7 +195,7 @@ def _color(
 ) -> Picture:
     """Colors of levels in [0, 1], cut at both ends; gray where not valid."""
     index = np.nan_to_num(level, nan=1.0, posinf=1.0, neginf=0.0).clip(0, 1) * 255
-    colors = _table(color_map)[index.round().astype(np.uint8)]
+    colors = _table(color_map).take(index.round().astype(np.uint8), axis=0)
     colors[~valid] = GRAY
     return colors
 

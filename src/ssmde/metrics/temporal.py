@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ssmde.geometry.camera import MIN_DEPTH
 from ssmde.geometry.warp import EDGE_TOLERANCE, sample
-from ssmde.metrics.depth import DepthMap, Mask, check_depths
+from ssmde.metrics.depth import DepthMap, Mask, Values, check_depths, median
 
 Matrix4 = Float[np.ndarray, "4 4"]
 Matrix3 = Float[np.ndarray, "3 3"]
@@ -56,7 +56,7 @@ def temporal_errors(
     if both.size == 0:
         return None
     return TemporalErrors(
-        abs_rel=float(both.mean(dtype=np.float64)), median=float(np.median(both)),
+        abs_rel=float(both.mean(dtype=np.float64)), median=median(both),
         compared=both.size / (target.size + source.size),
     )  # fmt: skip
 
@@ -75,45 +75,55 @@ def seen_in_both(
     hidden, what moved and what has no truth (0 or not finite) is left out. The nearest pixel is
     read, so that sparse truth serves. A ValueError if the motion is not finite.
     """
-    known, known_there = (np.isfinite(d) & (d > 0) for d in (true_target, true_source))
-    points, pixels, depth = _move(true_target, T_src_tgt, intrinsics, known)
-    height, width = known.shape
+    points = np.flatnonzero(np.isfinite(true_target) & (true_target > 0))
+    u, v, depth, visible = _move(true_target, T_src_tgt, intrinsics, points)
+    height, width = true_source.shape
     # Cut to the image: a visible pixel may lie a rounding outside.
-    columns, rows = np.rint(pixels).astype(np.int64).T
-    places = rows.clip(0, height - 1) * width + columns.clip(0, width - 1)
-    read = np.where(known_there, true_source, 0).ravel().take(places)
-    seen = np.zeros(known.shape, dtype=bool)
-    seen.ravel()[points[np.abs(depth - read) <= tolerance * read]] = True
+    rows = np.rint(v).clip(0, height - 1).astype(np.int32)
+    columns = np.rint(u).clip(0, width - 1).astype(np.int32)
+    read = true_source.ravel().take(rows * width + columns)
+    near = np.abs(depth - read) <= tolerance * read  # not where it is 0 or NaN
+    seen = np.zeros(true_target.shape, dtype=bool)
+    seen.ravel()[points] = visible & near & (read < np.inf)
     return seen
 
 
 def _one_way(
     view: DepthMap, other: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
-) -> Float[np.ndarray, " n"]:
+) -> Values:
     """|a - b| / b of the points of the view that the other one has in its image."""
-    _, pixels, depth = _move(view, T_other_view, intrinsics, counts)
+    points = np.arange(view.size) if counts is None else np.flatnonzero(counts)
+    u, v, depth, visible = _move(view, T_other_view, intrinsics, points)
+    # In rows, the last one filled with what nobody reads: `sample` is slow on one of all points.
+    width = view.shape[1]
+    pixels = np.resize(np.stack([u, v], axis=1), (1, -(-u.size // width), width, 2))
     inverse = torch.from_numpy(1 / other)[None, None]
-    disparity = sample(inverse, torch.from_numpy(pixels)[None, None]).numpy().ravel()
-    return np.abs(depth * disparity - 1)[disparity > 0]
+    disparity = sample(inverse, torch.from_numpy(pixels)).numpy().ravel()[: u.size]
+    return np.abs(depth * disparity - 1)[visible & (disparity > 0)]
 
 
 def _move(
-    view: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
-) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
-    """Flat indices of the pixels that count and the other camera sees; (u, v) and depth there.
+    view: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, points: Int[np.ndarray, " n"]
+) -> tuple[Values, Values, Values, Bool[np.ndarray, " n"]]:
+    """Where the other camera has the pixels of these flat indices: u, v, depth, and if it sees it.
 
     As `geometry.warp.reproject`, of some pixels: z [u v 1] = K R K^-1 [u v 1] depth + K t.
     """
     if not np.isfinite(T_other_view).all():
         raise ValueError("the motion between two frames must be finite: leave such a pair out")
     height, width = view.shape
-    points = np.arange(view.size) if counts is None else np.flatnonzero(counts)
-    rows, columns = np.divmod(points.astype(np.int32), width)
+    flat = points.astype(np.int32)  # dividing these is much faster than divmod of int64
+    rows = flat // width
+    rows, columns = rows.astype(view.dtype), (flat - rows * width).astype(view.dtype)
     K, T = intrinsics.astype(np.float64), T_other_view.astype(np.float64)
-    rays, shift = (K @ T[:3, :3] @ np.linalg.inv(K)).astype(view.dtype), K @ T[:3, 3]
-    homogeneous = np.stack([columns, rows, np.ones_like(rows)]).astype(view.dtype)
-    moved = rays @ homogeneous * view.ravel().take(points) + shift.astype(view.dtype)[:, None]
-    u, v = moved[:2] / np.maximum(moved[2], MIN_DEPTH)
-    seen = (moved[2] > MIN_DEPTH) & (u >= -EDGE_TOLERANCE) & (v >= -EDGE_TOLERANCE)
-    seen &= (u <= width - 1 + EDGE_TOLERANCE) & (v <= height - 1 + EDGE_TOLERANCE)
-    return points[seen], np.stack([u[seen], v[seen]], axis=1), moved[2][seen]
+    rays, shift = (K @ T[:3, :3] @ np.linalg.inv(K)).astype(view.dtype), K @ T[:3, 3:]
+    moved = rays[:, :1] * columns
+    moved += rays[:, 1:2] * rows
+    moved += rays[:, 2:]
+    moved *= view.ravel().take(points)
+    moved += shift.astype(view.dtype)
+    u, v, z = moved
+    moved[:2] /= np.maximum(z, MIN_DEPTH)
+    visible = (z > MIN_DEPTH) & (u >= -EDGE_TOLERANCE) & (v >= -EDGE_TOLERANCE)
+    visible &= (u <= width - 1 + EDGE_TOLERANCE) & (v <= height - 1 + EDGE_TOLERANCE)
+    return u, v, z, visible
