@@ -1,5 +1,6 @@
 """`ssmde adapt`: from a film to a network that is right there, or to the one it started from."""
 
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -31,14 +32,20 @@ def test_a_film_is_thinned_and_then_cut_into_windows_spread_over_it(frames, most
 
 
 def test_what_cannot_be_used_is_refused_before_any_work(tmp_path):
-    film = tmp_path / "film"
-    film.mkdir()
-    Image.new("RGB", (64, 48)).save(film / "0.png")
+    film = tmp_path / "data" / "film"
+    film.mkdir(parents=True)
+    for number in range(9):
+        Image.effect_noise((64, 48), 80).convert("RGB").save(film / f"{number}.png")
+    shutil.copytree(film, tmp_path / "listed" / "film")
+    (tmp_path / "listed" / "train.txt").write_text("film\n")
     for minutes in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="minutes must be above 0"):
             adapt(film, tmp_path / "out", minutes=minutes)
     with pytest.raises(FileNotFoundError):
         adapt(tmp_path / "absent.mp4", tmp_path / "out")
+    for scenes in (film.parent, tmp_path / "listed"):  # as `ssmde prepare` leaves them, and listed
+        with pytest.raises(ValueError, match=r"film: no 10 frames in a row .* 9 short"):
+            adapt(scenes, tmp_path / "out")
     (tmp_path / "out").mkdir()
     own = tmp_path / "out" / "best.safetensors"
     own.write_bytes(b"mine")

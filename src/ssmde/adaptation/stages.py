@@ -23,9 +23,11 @@ import numpy as np
 
 from ssmde.adaptation import check
 from ssmde.config import AffineConfig, Config, read_config
+from ssmde.data.images import READABLE
 from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_list, write_scene_info
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import from_hfov
+from ssmde.data.video import VIDEO_SUFFIXES
 from ssmde.inference.loading import find_weights, load
 from ssmde.inference.pictures import write_png
 from ssmde.io import hidden_part, read_json, write_json
@@ -120,9 +122,7 @@ def adapt(
     """
     if not (minutes > 0 and math.isfinite(minutes)):
         raise ValueError(f"minutes must be above 0, got {minutes}")
-    weights, sources = find_weights(start), [source]
-    if any((source / name).is_file() for name in ("train.txt", "val.txt")):  # of scene folders
-        sources = [scene.images[0].parent for scene in read_scenes(source, "train")]
+    weights, sources = find_weights(start), _films_in(source)
     widest = max(one.size()[1] for one in find_sources(sources))
     mark = mark_of(
         sources=[identity(one) for one in sources], start=identity(weights),
@@ -230,6 +230,17 @@ def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
             part.rename(target)
     write_list(root, "train", names)
     return [root / name for name in names]
+
+
+def _films_in(source: Path) -> list[Path]:
+    """The scene folders in a folder that lists some or holds no film itself; else the source."""
+    inside = list(source.iterdir()) if source.is_dir() else []
+    listed = any(file.name in ("train.txt", "val.txt") for file in inside)
+    films = {file.suffix.lower() for file in inside} & {*READABLE, *VIDEO_SUFFIXES}
+    if listed or (not films and any(file.is_dir() for file in inside)):
+        part = "train" if listed else "all"
+        return [scene.images[0].parent for scene in read_scenes(source, part)]
+    return [source]
 
 
 def choose_windows(frames: int, most: int) -> list[range]:
