@@ -34,7 +34,8 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
-    "README", "quickstart", "gallery", "your-own-video", "datasets", "command-line", "export",
+    "README", "index", "quickstart", "gallery", "your-own-video", "datasets", "command-line",
+    "export",
 )  # fmt: skip
 OTHER_PAGES = {
     "results": "needs the archives of data sets, the recordings that were measured, and days",

@@ -81,6 +81,10 @@ def test_a_start_that_contradicts_the_tracked_points_is_handed_out_as_it_is(tmp_
     handed, start = (read_weights(f)[0] for f in (out / "best.safetensors", how["start"]))
     assert all(bool((tensor == start[name]).all()) for name, tensor in handed.items())
     assert adapt(tmp_path / "room", out, **how) == found
+    (out / "report.json").unlink()  # as a kill may leave it
+    (out / ".report.json.1.part").touch()
+    assert adapt(tmp_path / "room", out, show_progress=False, **how).why == found.why
+    assert not list(out.glob(".*.part"))
 
 
 @pytest.mark.slow

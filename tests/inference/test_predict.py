@@ -119,6 +119,16 @@ def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_pa
     assert (len(summary.written), summary.present) == (12, 8)
 
 
+def test_parts_of_every_file_that_a_killed_run_left_go(predictor, tmp_path):
+    photo, out = save(tmp_path / "a.png"), tmp_path / "out"
+    names = ["a_color.png", "a_depth.npz", "a_depth.png", "depth.json"]
+    for _ in range(2):
+        predict_files(predictor, photo, out, format="png16,npz,color")
+        assert names_in(out) == names
+        for name in names:
+            (out / f".{name}.1.part").touch()
+
+
 @pytest.mark.parametrize("name", ["a_depth.png", "depth.json"])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_measured_depth_beside_a_photo_stays(predictor, tmp_path, name, overwrite):

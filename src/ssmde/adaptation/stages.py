@@ -33,7 +33,7 @@ from ssmde.inference.pictures import write_png
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.labeling import label, write_corrected
 from ssmde.models.registry import Device, choose_device, follow_start
-from ssmde.outputs import done_or_free, identity, mark_of, recorded
+from ssmde.outputs import done_or_free, identity, mark_of, recorded, sweep
 from ssmde.preparation.results import Prepared
 from ssmde.preparation.sources import find_sources
 from ssmde.preparation.videos import prepare_videos
@@ -133,6 +133,7 @@ def adapt(
         stored: dict[str, Any] = read_json(out / REPORT)
         stored |= {"source": str(source), "out": str(out)}
         return Adapted(**stored)
+    sweep(out, {path.name for path in results}.__contains__)
     work = out / WORK / mark  # another film or other options have a folder of their own
     end, seconds = time.monotonic() + 60 * minutes, dict[str, float]()
 

@@ -260,6 +260,7 @@ class Job:
     def begin(self) -> None:
         """Make the folder, and write what its files have in common."""
         explain = "png16" in self.formats and not self.done([self.out / DEPTH_FILE], self.way)
+        sweep(self.out, DEPTH_FILE.__eq__)
         self.out.mkdir(parents=True, exist_ok=True)
         if explain:
             with recorded(self.way):
