@@ -310,9 +310,9 @@ class Truth:
     def aligned(
         self, prediction: Float[np.ndarray, "*shape"], alignment: Alignment
     ) -> Float[np.ndarray, "*shape"]:
-        """A prediction in the scale of the truth and of its dtype, clipped to the range."""
-        p = self.protocol
-        return alignment.apply(prediction, self.depth.dtype).clip(p.min_depth, p.max_depth)
+        """A prediction in the scale of the truth, as precise as that, clipped to the range."""
+        p, dtype = self.protocol, np.result_type(self.depth, np.float32)
+        return alignment.apply(prediction, dtype).clip(p.min_depth, p.max_depth)
 
     def measure(
         self, prediction: DepthMap, align_by: AlignmentName | Alignment | None = None

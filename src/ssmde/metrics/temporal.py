@@ -75,7 +75,8 @@ def seen_in_both(
     hidden, what moved and what has no truth (0 or not finite) is left out. The nearest pixel is
     read, so that sparse truth serves. A ValueError if the motion is not finite.
     """
-    points = np.flatnonzero(np.isfinite(true_target) & (true_target > 0))
+    seen = np.isfinite(true_target) & (true_target > 0)
+    points = np.flatnonzero(seen)
     u, v, depth, visible = _move(true_target, T_src_tgt, intrinsics, points)
     height, width = true_source.shape
     # Cut to the image: a visible pixel may lie a rounding outside.
@@ -83,8 +84,7 @@ def seen_in_both(
     columns = np.rint(u).clip(0, width - 1).astype(np.int32)
     read = true_source.ravel().take(rows * width + columns)
     near = np.abs(depth - read) <= tolerance * read  # not where it is 0 or NaN
-    seen = np.zeros(true_target.shape, dtype=bool)
-    seen.ravel()[points] = visible & near & (read < np.inf)
+    seen[seen] = visible & near & (read < np.inf)
     return seen
 
 
