@@ -51,6 +51,16 @@ def test_least_squares_takes_scale_and_shift_away_median_the_scale_and_none_noth
     assert flat.apply(values(4.0)) == pytest.approx(3.0)  # of a constant it is the mean truth
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 50_000, 50_001])
+def test_the_median_is_that_of_all_values_also_where_a_few_mislead(count):
+    random = np.random.default_rng(count).random(count) + 1
+    every = 1 + count // 4096  # the few that are looked at first
+    misled = np.where(np.arange(count) % every == 0, 9.0, random)
+    for found in (random, np.sort(random), misled, random.round(1)):
+        scale = align(found, np.ones(count), "median").scale
+        assert scale == pytest.approx(1 / np.median(found), rel=1e-15)
+
+
 @pytest.mark.parametrize(
     ("prediction", "truth", "hows", "says"),
     [

@@ -209,7 +209,11 @@ class _Measured:
 
     result: FrameResult
     truth: Truth
-    prediction: Float[np.ndarray, "h w"]  # depth before the alignment
+    prediction: Float32[np.ndarray, "h w"]  # depth before the alignment
+
+    def aligned(self, alignment: Alignment) -> Float32[np.ndarray, "h w"]:
+        p, depth = self.truth.protocol, self.prediction * alignment.scale + alignment.shift
+        return depth.clip(p.min_depth, p.max_depth)
 
     @cached_property
     def known(self) -> Float[np.ndarray, "h w"]:
@@ -237,7 +241,7 @@ def _flicker(before: _Measured, now: _Measured) -> TemporalErrors | None:
     common = Alignment(
         scale=(first.scale * second.scale) ** 0.5, shift=(first.shift + second.shift) / 2
     )
-    source, target = (m.truth.aligned(m.prediction, common) for m in pair)
+    source, target = (m.aligned(common) for m in pair)
     poses = scene.poses[index - 1 : index + 1].astype(np.float64)
     if not all(np.isfinite(values).all() for values in (poses, source, target)):
         return None  # the errors look only at pixels that count
@@ -262,7 +266,7 @@ class _Meter:
         self.before: _Measured | None = None
 
     def add(
-        self, frame: SceneFrame, truth: Truth, prediction: Float[np.ndarray, "h w"],
+        self, frame: SceneFrame, truth: Truth, prediction: Float32[np.ndarray, "h w"],
         pixels: Pixels | None = None,
     ) -> None:  # fmt: skip
         """Measure a prediction, which has the size of the truth; with details if it has pixels."""
@@ -276,7 +280,7 @@ class _Meter:
         )  # fmt: skip
         if pixels is not None:
             now = _Measured(result, truth, prediction)
-            aligned, error = truth.aligned(prediction, found.alignment), found.full.abs_rel
+            aligned, error = now.aligned(found.alignment), found.full.abs_rel
             result = replace(
                 result, bands=found.bands,
                 boundary=boundary_errors(aligned, truth.depth, truth.counted),

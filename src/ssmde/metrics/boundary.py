@@ -41,8 +41,7 @@ def boundary_errors(prediction: DepthMap, truth: DepthMap, known: Mask) -> Bound
     check_depths("pixels of the prediction", prediction[known])
     check_depths("pixels of the truth", truth[known])
     rows, columns = (np.flatnonzero(known.any(axis)) for axis in (1, 0))
-    count = np.count_nonzero(known)
-    if not count or count < DENSE * (np.ptp(rows) + 1) * (np.ptp(columns) + 1):
+    if not rows.size or known.sum() < DENSE * (np.ptp(rows) + 1) * (np.ptp(columns) + 1):
         return None
     predicted, true = _steps([prediction, truth], known)
     if not (np.abs(true) > np.log(EDGE)).any():
@@ -63,18 +62,17 @@ def boundary_errors(prediction: DepthMap, truth: DepthMap, known: Mask) -> Bound
     return BoundaryErrors(f1=f1, precision=precision, recall=recall)
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # of the logarithms of what is not known
 def _steps(maps: list[DepthMap], known: Mask) -> list[Float[np.ndarray, " n"]]:
     """Logarithms of (next pixel / this one), by map, wherever one of the maps may have a step."""
     found = [[np.zeros(0)] for _ in maps]
-    with np.errstate(divide="ignore", invalid="ignore"):  # of what is not known
-        single = [np.log(depth, dtype=np.float32) for depth in maps]
-        for down, right in ((0, 1), (1, 0)):
-            here, there = np.s_[: -down or None, : -right or None], np.s_[down:, right:]
-            steps = np.maximum(*(np.abs(log[there] - log[here]) for log in single)) > NEARLY
-            steps &= known[here] & known[there]
-            # In two dimensions `nonzero` takes ten times as long.
-            rows, columns = np.unravel_index(np.flatnonzero(steps), steps.shape)
-            for depth, logs in zip(maps, found, strict=True):
-                ends = depth[rows + down, columns + right], depth[rows, columns]
-                logs.append(np.subtract(*(np.log(end, dtype=np.float64) for end in ends)))
+    single = [np.log(depth, dtype=np.float32) for depth in maps]
+    for down, right in ((0, 1), (1, 0)):
+        here, there = np.s_[: -down or None, : -right or None], np.s_[down:, right:]
+        steps = np.maximum(*(np.abs(log[there] - log[here]) for log in single)) > NEARLY
+        places = np.flatnonzero(steps & known[here] & known[there])  # in two dimensions it is slow
+        rows, columns = np.unravel_index(places, steps.shape)
+        for depth, logs in zip(maps, found, strict=True):
+            ends = depth[rows + down, columns + right], depth[rows, columns]
+            logs.append(np.subtract(*(np.log(end, dtype=np.float64) for end in ends)))
     return [np.concatenate(logs) for logs in found]

@@ -16,7 +16,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from numpy.typing import DTypeLike
 
 from ssmde.console import did_you_mean
 
@@ -50,11 +49,9 @@ class Alignment:
     scale: float = 1.0
     shift: float = 0.0  # in the unit of the truth
 
-    def apply(
-        self, depth: Float[np.ndarray, "*shape"], dtype: DTypeLike = np.float64
-    ) -> Float[np.ndarray, "*shape"]:
-        """Depth in the scale of the truth, computed as float64 or another `dtype`."""
-        aligned = np.multiply(depth, self.scale, dtype=dtype)
+    def apply(self, depth: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Depth in the scale of the truth, float64."""
+        aligned = np.multiply(depth, self.scale, dtype=np.float64)
         return aligned + self.shift if self.shift else aligned
 
 
@@ -116,8 +113,7 @@ def median(values: Values) -> float:
         return float(values[0])  # of a baseline: nothing to sort
     middle = np.array([(values.size - 1) // 2, values.size // 2])
     # A few tell between which values the middle ones are: the others need not be sorted.
-    some = values[:: 1 + values.size // 4096]
-    low, high = np.quantile(some, (0.47, 0.53)).astype(values.dtype)
+    low, high = np.quantile(values[:: 1 + values.size // 4096], (0.47, 0.53)).astype(values.dtype)
     near, below = values[(low <= values) & (values <= high)], np.count_nonzero(values < low)
     if below <= middle[0] and middle[1] < below + near.size:
         values, middle = near, middle - below
@@ -299,20 +295,12 @@ class Truth:
         if motion_mask is not None and self.counted.any():
             self.static, dynamic = split_motion_mask(motion_mask)
             cell -= np.uint8(2) * self.static + dynamic
-        cells = range(3 * (len(edges) - 1))
-        groups = [np.flatnonzero(self.counted & (cell == number)) for number in cells]
+        groups = [np.flatnonzero(self.counted & (cell == i)) for i in range(3 * len(edges) - 3)]
         self._starts = [0, *np.cumsum([group.size for group in groups]).tolist()]
         self._pixels = np.concatenate(groups)
         self._values = values = depth.ravel().take(self._pixels)
         self._inverse, self._log = 1 / values, np.log(values)
         self._median = median(values) if values.size else 0.0
-
-    def aligned(
-        self, prediction: Float[np.ndarray, "*shape"], alignment: Alignment
-    ) -> Float[np.ndarray, "*shape"]:
-        """A prediction in the scale of the truth and of its dtype, clipped to the range."""
-        p = self.protocol
-        return alignment.apply(prediction, self.depth.dtype).clip(p.min_depth, p.max_depth)
 
     def measure(
         self, prediction: DepthMap, align_by: AlignmentName | Alignment | None = None
@@ -320,11 +308,11 @@ class Truth:
         """Errors of one prediction; see `measure`."""
         if not self._values.size:
             return Measurement()
-        alignment = align_by or self.protocol.align
+        alignment, p = align_by or self.protocol.align, self.protocol
         values = prediction.ravel().take(self._pixels)
         if not isinstance(alignment, Alignment):
             alignment = align(values, self._values, alignment, true_median=self._median)
-        aligned = self.aligned(values, alignment)
+        aligned = alignment.apply(values).clip(p.min_depth, p.max_depth).astype(self.depth.dtype)
         sums = _error_sums(aligned, self._values, self._inverse, self._log, self._starts)
         sums = sums.reshape(-1, 3, 9)
         regions = (sums.sum((0, 1)), *sums.sum(0)[:2])

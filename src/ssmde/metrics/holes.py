@@ -161,6 +161,5 @@ def fit_ground(depth: DepthMap, movers: Mask) -> Float[np.ndarray, "3"] | None:
         normal = system * kept @ system.T  # equations of three numbers are exact enough
         plane = np.linalg.pinv(normal[:3, :3], hermitian=True) @ normal[:3, 3]
         off = np.abs(plane @ system[:3] - disparity)
-        # Two places, for NumPy finds a single one four times as slowly on some processors.
-        kept = off <= np.partition(off, (last, last + 1))[last]
+        kept = off <= np.partition(off, (last, last + 1))[last]  # a single place takes longer
     return plane if plane[1] >= LEAST_FALL * disparity[kept].mean() else None
