@@ -174,7 +174,7 @@ def _error_sums(
         squares = (d @ r, d @ d, ratio @ ratio)
         r, ratio = np.abs(r), np.abs(ratio)
         right = [np.count_nonzero(ratio < delta) for delta in LOG_DELTAS]
-        means = (r.sum(), *squares, ratio.sum())
+        means = (r.sum(dtype=np.float64), *squares, ratio.sum(dtype=np.float64))
         sums.append([float(value) for value in (d.size, *means, *right)])
     if not np.isfinite(sums).all():
         check_depths("pixels of the prediction", prediction)
