@@ -141,6 +141,8 @@ def test_a_value_that_cannot_work_is_refused_with_its_name(make, message):
         ("train: {clip_gradient: 3.0}", "train.clip_gradient 3.0 is no more: it is always 1.0"),
         ("pseudo_depth: {source: grounded}", "source grounded is no more: take ssmde:small"),
         ("a: [", "no YAML: while parsing a flow node"),
+        ("# later", "holds no field: name those that differ"),
+        ("false", "holds no field: name those that differ"),
         (b"\xff\xfe\0", "is no text in UTF-8"),
         ("nam: x\ntrain: {stps: 3}\nmodel: {encoder: r18}", "3 faults\n  model.encoder must be "),
     ],
