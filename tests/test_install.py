@@ -1,5 +1,6 @@
 """What is installed: extras by use, and what each target of the Makefile asks pip for."""
 
+import json
 import os
 import re
 import shutil
@@ -142,6 +143,11 @@ if __name__ == "__main__":
 """
     (tmp_path / "run.py").write_text(script)
     run(sys.executable, "run.py", folder=tmp_path)
+    assert len(list((tmp_path / "prepared" / "photos").glob("*.png"))) == 12
+    assert json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["n_images"] == 12
+    endings = ("_depth.png", "_depth.npz", "_color.png", "_cloud.ply", "_cloud.glb")
+    made = {path.name for path in (tmp_path / "depth").iterdir()}
+    assert made >= {f"{number}{ending}" for number in range(12) for ending in endings}
 
 
 def run(*words: object, folder: Path = ROOT, **settings: str) -> str:
