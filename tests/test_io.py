@@ -7,21 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssmde import io
 from ssmde.arrays import read_npz
 from ssmde.data.images import read_depth, read_image, read_mask, read_size
 from ssmde.datasets.record import read_archive_file
-from ssmde.io import (
-    check_file,
-    fitting_name,
-    parse_json,
-    read_bytes,
-    read_json,
-    read_lines,
-    read_text,
-    whole_file,
-    write_json,
-    write_text,
-)
 from ssmde.training.checkpoints import read_checkpoint
 
 # Writing
@@ -30,7 +19,7 @@ from ssmde.training.checkpoints import read_checkpoint
 def test_a_file_appears_when_it_is_whole_and_on_the_disk(tmp_path, monkeypatch):
     done = []
     monkeypatch.setattr("os.fsync", lambda fd: done.append(os.fstat(fd).st_ino))
-    with whole_file(tmp_path / "a.txt") as part:
+    with io.whole_file(tmp_path / "a.txt") as part:
         part.write_text("whole")
         assert not (tmp_path / "a.txt").exists()
     assert (tmp_path / "a.txt").read_text() == "whole"
@@ -40,10 +29,10 @@ def test_a_file_appears_when_it_is_whole_and_on_the_disk(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), OSError(28, "full")])
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, error):
-    write_text(tmp_path / "a.txt", "old")
+    io.write_text(tmp_path / "a.txt", "old")
 
     def fail():
-        with whole_file(tmp_path / "a.txt") as part:
+        with io.whole_file(tmp_path / "a.txt") as part:
             part.write_text("half")
             raise error
 
@@ -58,14 +47,14 @@ def test_what_the_system_refuses_names_the_file_that_was_asked_for(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "absent" / "a.txt", tmp_path / "folder"):
         with pytest.raises(OSError, match=path.name) as caught:
-            write_text(path, "")
+            io.write_text(path, "")
         assert caught.value.filename == str(path)
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
 @pytest.mark.parametrize("name", ["x" * 251 + ".png", "ü" * 125 + ".png"])
 def test_the_longest_name_can_be_written(tmp_path, name):
-    write_text(tmp_path / name, "here")
+    io.write_text(tmp_path / name, "here")
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
@@ -90,8 +79,8 @@ def no_file(request, tmp_path):
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize(
     "read",
-    [check_file, read_bytes, read_text, read_json, read_npz, read_image, read_depth, read_mask,
-     read_size, read_checkpoint, read_archive_file],
+    [io.check_file, io.read_bytes, io.read_text, io.read_json, read_npz, read_image, read_depth,
+     read_mask, read_size, read_checkpoint, read_archive_file],
 )  # fmt: skip
 def test_what_is_no_plain_file_is_refused_at_once(no_file, read):
     path, kind = no_file
@@ -99,7 +88,9 @@ def test_what_is_no_plain_file_is_refused_at_once(no_file, read):
         read(path)
 
 
-@pytest.mark.parametrize("read", [check_file, read_bytes, read_text, read_json, read_npz])
+@pytest.mark.parametrize(
+    "read", [io.check_file, io.read_bytes, io.read_text, io.read_json, read_npz]
+)
 def test_what_is_not_there_is_named(tmp_path, read):
     for path in (tmp_path / "a.json", tmp_path / "file" / "a.json"):
         (tmp_path / "file").touch()
@@ -111,7 +102,7 @@ def test_more_than_the_limit_is_not_read(tmp_path):
     with (tmp_path / "a").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(ValueError, match=r"/a: has 1,099,511,627,776 bytes, 1,073,741,824 are"):
-        read_bytes(tmp_path / "a")
+        io.read_bytes(tmp_path / "a")
 
 
 # Text
@@ -126,15 +117,15 @@ def test_text_is_read_however_it_was_saved(tmp_path, form, end):
     plain = form.split()[0]
     mark = "\ufeff" if form != plain else ""
     (tmp_path / "a.txt").write_bytes((mark + text).encode(plain))
-    assert read_text(tmp_path / "a.txt") == "größe\n\n 東京 \n"
-    assert read_lines(tmp_path / "a.txt") == [(1, "größe"), (3, "東京")]
+    assert io.read_text(tmp_path / "a.txt") == "größe\n\n 東京 \n"
+    assert io.read_lines(tmp_path / "a.txt") == [(1, "größe"), (3, "東京")]
 
 
 def test_other_text_is_refused_by_its_name(tmp_path):
     for content in ("größe".encode("latin-1"), "ab".encode("utf-16-le"), b"\xff"):
         (tmp_path / "a.txt").write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.txt: is no text in UTF-8 .*; save it as UTF-8"):
-            read_text(tmp_path / "a.txt")
+            io.read_text(tmp_path / "a.txt")
 
 
 # JSON
@@ -143,20 +134,20 @@ def test_other_text_is_refused_by_its_name(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "[" * 200 + "]" * 200, "1" * 5000, ""])
 def test_what_is_no_json_names_the_file(text):
     with pytest.raises(ValueError, match=r"^a\.json: not valid JSON"):
-        parse_json(text, "a.json")
+        io.parse_json(text, "a.json")
 
 
 def test_what_is_written_as_json_is_read_back(tmp_path):
-    write_json(tmp_path / "a.json", {"a": [1, None, "ü"], "b": {"c": 0.1}})
-    assert read_json(tmp_path / "a.json") == {"a": [1, None, "ü"], "b": {"c": 0.1}}
-    write_json(tmp_path / "a.json", [0] * 1000)
+    io.write_json(tmp_path / "a.json", {"a": [1, None, "ü"], "b": {"c": 0.1}})
+    assert io.read_json(tmp_path / "a.json") == {"a": [1, None, "ü"], "b": {"c": 0.1}}
+    io.write_json(tmp_path / "a.json", [0] * 1000)
     with pytest.raises(ValueError, match=r"a\.json: expected an object .*, got list$"):
-        read_json(tmp_path / "a.json")
+        io.read_json(tmp_path / "a.json")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1))
 def test_a_name_is_kept_or_cut_to_what_names_may_have(stem):
-    name, longer = (fitting_name(each, 10) for each in (stem, stem * 300))
-    assert name == (stem if len(os.fsencode(stem)) <= 245 else fitting_name(stem, 10))
+    name, longer = (io.fitting_name(each, 10) for each in (stem, stem * 300))
+    assert name == (stem if len(os.fsencode(stem)) <= 245 else io.fitting_name(stem, 10))
     assert len(os.fsencode(longer)) <= 245
-    assert longer != fitting_name(stem * 299, 10) or len(os.fsencode(stem * 300)) < 240
+    assert longer != io.fitting_name(stem * 299, 10) or len(os.fsencode(stem * 300)) < 240

@@ -9,14 +9,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from ssmde.config import DataConfig
-from ssmde.data.augment import (
-    apply_color,
-    best_reduction,
-    degrade,
-    draw_color,
-    draw_framing,
-    whole_frame,
-)
+from ssmde.data import augment
 from ssmde.data.images import read_image
 from ssmde.geometry.camera import flip_intrinsics
 
@@ -55,7 +48,7 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     data = DataConfig(zoom=1.15, flip=0.5)
     photo, flips = read_image(tmp_path / f"a.{kind}", reduction=reduction), set()
     for seed in range(8):
-        framing = draw_framing(rng(seed), data, stored, (128, 160))
+        framing = augment.draw_framing(rng(seed), data, stored, (128, 160))
         assert framing.reduction == reduction
         view = framing.images([photo])[0]
         assert view.shape == (3, 128, 160)
@@ -75,7 +68,7 @@ def test_the_window_lies_inside_the_frame_zooms_within_limits_and_may_keep_its_p
     stored, size, seed, zoom, keep
 ):
     data = DataConfig(zoom=zoom)
-    framing = draw_framing(rng(seed), data, stored, size, keep_proportions=keep)
+    framing = augment.draw_framing(rng(seed), data, stored, size, keep_proportions=keep)
     height, width = (side // framing.reduction for side in stored)
     assert framing.image_size == size
     assert 0 <= framing.left <= width - framing.width
@@ -91,7 +84,7 @@ def test_the_window_lies_inside_the_frame_zooms_within_limits_and_may_keep_its_p
 
 @given(stored=sizes, needed=sizes, zoom=st.floats(1, 2))
 def test_a_frame_is_decoded_no_smaller_than_needed(stored, needed, zoom):
-    reduction = best_reduction(stored, needed, zoom)
+    reduction = augment.best_reduction(stored, needed, zoom)
     sides = list(zip(stored, needed, strict=True))
     assert reduction in (1, 2, 4, 8)
     if reduction > 1:
@@ -103,13 +96,13 @@ def test_a_frame_is_decoded_no_smaller_than_needed(stored, needed, zoom):
 def test_without_zoom_the_whole_frame_is_decoded_small_and_of_a_window_what_it_needs():
     stored, size = (480, 640), (224, 320)
     none, zoom = (DataConfig(zoom=z, flip=0.0) for z in (1.0, 1.15))
-    assert draw_framing(rng(), none, stored, size) == whole_frame(stored, size)
-    assert draw_framing(rng(), none, stored, size).reduction == 2
-    assert draw_framing(rng(), zoom, stored, size).reduction == 1
-    framing = draw_framing(rng(), none, stored, (128, 416), keep_proportions=True)
+    assert augment.draw_framing(rng(), none, stored, size) == augment.whole_frame(stored, size)
+    assert augment.draw_framing(rng(), none, stored, size).reduction == 2
+    assert augment.draw_framing(rng(), zoom, stored, size).reduction == 1
+    framing = augment.draw_framing(rng(), none, stored, (128, 416), keep_proportions=True)
     assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
     for seed in range(40):
-        framing = draw_framing(
+        framing = augment.draw_framing(
             rng(seed), DataConfig(zoom=4.0), (1536, 2048), (192, 256), keep_proportions=True
         )
         assert framing.width >= 256 - 1
@@ -117,15 +110,15 @@ def test_without_zoom_the_whole_frame_is_decoded_small_and_of_a_window_what_it_n
 
 
 def jitter(seed=3, *, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0):
-    return draw_color(rng(seed), 1.0, (brightness, contrast, saturation, hue))
+    return augment.draw_color(rng(seed), 1.0, (brightness, contrast, saturation, hue))
 
 
 def test_colors_stay_or_are_jittered_brightness_multiplies_and_contrast_keeps_mid_gray():
-    drawn = [not (draw_color(rng(seed), 0.3) == np.eye(3, 4)).all() for seed in range(200)]
+    drawn = [not (augment.draw_color(rng(seed), 0.3) == np.eye(3, 4)).all() for seed in range(200)]
     assert 0.22 < np.mean(drawn) < 0.38
     np.testing.assert_allclose(jitter(), np.eye(3, 4), atol=1e-6)
     images = torch.rand(2, 3, 3, 4, 5)
-    assert_close(apply_color(images, torch.eye(3, 4).expand(2, 3, 4)), images)
+    assert_close(augment.apply_color(images, torch.eye(3, 4).expand(2, 3, 4)), images)
     bright, contrast = jitter(brightness=0.5), jitter(contrast=0.5)
     assert 0.5 <= bright[0, 0] <= 1.5
     np.testing.assert_allclose(bright, bright[0, 0] * np.eye(3, 4), atol=1e-6)
@@ -147,18 +140,18 @@ def test_gray_stays_gray_and_saturation_and_hue_keep_the_luma(seed, gray):
 def test_colors_by_hand_clamped_and_the_same_for_all_views():
     pixel = torch.tensor([0.2, 0.4, 0.9]).view(1, 3, 1, 1)
     color = torch.tensor([[[1, 1, 0, 0.1], [0, 1, 0, -0.9], [0, 0, 2, 0]]])
-    assert_close(apply_color(pixel, color).flatten(), torch.tensor([0.7, 0.0, 1.0]))
+    assert_close(augment.apply_color(pixel, color).flatten(), torch.tensor([0.7, 0.0, 1.0]))
     images = torch.rand(2, 3, 3, 4, 5)
     colors = torch.cat([color, torch.from_numpy(jitter(hue=0.3))[None]])
-    together = apply_color(images, colors)
+    together = augment.apply_color(images, colors)
     for view in range(3):
-        assert_close(together[:, view], apply_color(images[:, view], colors))
+        assert_close(together[:, view], augment.apply_color(images[:, view], colors))
 
 
 def test_scattered_points_land_where_their_pixels_go():
     stored, size, chance = (48, 96), (32, 64), rng()
     for _ in range(20):
-        framing = draw_framing(chance, DataConfig(flip=0.5, zoom=1.5), stored, size)
+        framing = augment.draw_framing(chance, DataConfig(flip=0.5, zoom=1.5), stored, size)
         K = framing.intrinsics(torch.eye(3, dtype=torch.float64)).numpy()
         pixels = chance.uniform(0, (95, 47), (40, 2)).astype(np.float32)
         if framing.flip:
@@ -176,9 +169,9 @@ def test_a_degraded_picture_keeps_its_size_and_what_it_shows():
     rows, columns = np.mgrid[:48, :64]  # smooth colors, darkest at the top left
     photo = np.stack([3 * rows + columns, rows + 2 * columns, 2 * rows + 2 * columns], axis=2)
     photo = photo.clip(0, 255).astype(np.uint8)
-    assert (degrade(rng(), photo, 0.0) == photo).all()
+    assert (augment.degrade(rng(), photo, 0.0) == photo).all()
     for seed in range(25):
-        worse = degrade(rng(seed), photo, 1.0)
+        worse = augment.degrade(rng(seed), photo, 1.0)
         assert (worse.shape, worse.dtype) == (photo.shape, np.uint8)
         assert (worse != photo).any()
         before, after = (x.mean(axis=2).ravel() for x in (photo, worse))

@@ -7,25 +7,15 @@ import numpy as np
 import pytest
 
 from films import grey_frames, lose_packet, write
-from ssmde.data import images
-from ssmde.data.video import (
-    Clock,
-    VideoError,
-    VideoNotes,
-    decode,
-    read_chosen_frames,
-    read_frames,
-    to_standard_range,
-    video_info,
-)
+from ssmde.data import images, video
 
 LEVELS = [20, 60, 100, 140, 180, 220]
 
 
 def read(path):
     """Frames, and lines of what was noticed."""
-    notes = VideoNotes()
-    return list(read_chosen_frames(path, lambda _: True, notes)), notes.lines
+    notes = video.VideoNotes()
+    return list(video.read_chosen_frames(path, lambda _: True, notes)), notes.lines
 
 
 @pytest.mark.parametrize(("ending", "lost"), [("mov", 2), ("mkv", 2), ("avi", 2), ("mov", 5)])
@@ -42,7 +32,9 @@ def test_a_frame_that_cannot_be_decoded_keeps_its_number_and_the_others_their_ti
     assert lines == [f"frames that cannot be decoded are left out: {lost}"]
     for number in kept:
         lose_packet(path, number)
-    with pytest.raises(VideoError, match=rf"a\.{ending}: the video has no frame that can be dec"):
+    with pytest.raises(
+        video.VideoError, match=rf"a\.{ending}: the video has no frame that can be dec"
+    ):
         read(path)
 
 
@@ -76,15 +68,15 @@ def test_the_film_is_read_and_not_a_still_beside_it(tmp_path):
     frames, lines = read(path)
     assert [f.pixels.shape for f in frames] == [(32, 48, 3)] * 6
     assert lines == ["stream 1 is the film (48 x 32), of 2 with pictures"]
-    assert video_info(path).size == (32, 48)
+    assert video.video_info(path).size == (32, 48)
 
 
 def test_pixels_become_square(tmp_path):
     path = write(tmp_path / "a.mkv", grey_frames(LEVELS[:2]), sample_aspect_ratio=Fraction(4, 3))
     frames, lines = read(path)
-    info = video_info(path)
+    info = video.video_info(path)
     assert (frames[0].pixels.shape, info.size, info.fps) == ((32, 64, 3), (32, 64), 10)
-    assert next(decode(path)).gray(32).shape == (16, 32)
+    assert next(video.decode(path)).gray(32).shape == (16, 32)
     assert lines == ["pixels are not square: 48 x 32 are shown as 64 x 32"]
 
 
@@ -98,7 +90,7 @@ def test_times_that_restart_go_on_and_a_pause_begins_a_scene(tmp_path):
 
 
 def test_a_clock_never_goes_back():
-    clock = Clock(0.1)
+    clock = video.Clock(0.1)
     given = [0.0, 0.1, 0.2, 0.2, 0.3, 0.0, 0.1, 0.25, 90_000.0, 90_000.1, None]
     shown = [clock.show(time) for time in given]
     expected = [0, 0.1, 0.2, 0.201, 0.3, 0.4, 0.5, 0.65, 0.75, 0.85]
@@ -123,7 +115,7 @@ def test_paper_white_of_high_range_is_bright_and_the_order_of_greys_stays(curve,
     """203 cd/m2 is 0.5807 in PQ and 0.75 in HLG (ITU-R BT.2408, table 1)."""
     values = np.array([0, white / 2, white, 1], np.float32)
     grey = np.repeat((values * 65535).astype(np.uint16)[None, :, None], 3, axis=2)
-    shown = to_standard_range(grey, curve, 9)[0]
+    shown = video.to_standard_range(grey, curve, 9)[0]
     assert (shown.max(axis=1).astype(int) - shown.min(axis=1) <= 1).all()  # grey stays grey
     assert shown[0, 0] == 0
     assert 200 < shown[2, 0] < 250
@@ -138,7 +130,7 @@ def test_a_film_of_high_range_is_tone_mapped_and_says_so(tmp_path):
     (shown,), lines = read(path)
     assert shown.pixels.mean() > 200
     assert lines == ["high dynamic range (PQ), tone-mapped"]
-    (frame,) = decode(path)
+    (frame,) = video.decode(path)
     assert abs(frame.gray(100).mean() - shown.pixels.mean()) < 3
 
 
@@ -151,8 +143,8 @@ def test_what_is_no_film_or_has_no_decoder_is_refused(tmp_path):
         ("gone.mp4", "no such file"), ("text.mp4", "is no video that can be read"),
         ("new.mkv", "no decoder is known"), ("a.mp4", "holds no video stream"),
     ):  # fmt: skip
-        with pytest.raises(VideoError, match=f"{name}: {says}"):
-            video_info(tmp_path / name)
+        with pytest.raises(video.VideoError, match=f"{name}: {says}"):
+            video.video_info(tmp_path / name)
 
 
 def test_films_with_too_many_pixels_are_refused_before_the_first_such_frame(tmp_path, monkeypatch):
@@ -162,8 +154,12 @@ def test_films_with_too_many_pixels_are_refused_before_the_first_such_frame(tmp_
     )
     grows.write_bytes(grows.read_bytes() + large.read_bytes())
     monkeypatch.setattr(images, "MOST_PIXELS", 2000)
-    frames = read_frames(grows)
+    frames = video.read_frames(grows)
     assert next(frames).shape == next(frames).shape == (32, 48, 3)
-    for read in (lambda: next(frames), lambda: video_info(large), lambda: next(decode(large))):
-        with pytest.raises(VideoError, match=r"ts: a frame has .* pixels \(64 x 48\), the"):
+    for read in (
+        lambda: next(frames),
+        lambda: video.video_info(large),
+        lambda: next(video.decode(large)),
+    ):
+        with pytest.raises(video.VideoError, match=r"ts: a frame has .* pixels \(64 x 48\), the"):
             read()

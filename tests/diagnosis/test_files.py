@@ -10,14 +10,7 @@ from PIL import Image
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.data.scene_files import write_scene_info, write_tracked_points
 from ssmde.data.scene_folder import read_scene
-from ssmde.diagnosis.files import (
-    check_camera,
-    check_labels,
-    check_truth,
-    few_frames,
-    open_scenes,
-    rank_correlation,
-)
+from ssmde.diagnosis import files
 
 MOST = 8
 
@@ -34,7 +27,7 @@ def test_what_training_refuses_is_told_in_its_words(file, content, what, remedy,
         Image.new("RGB", (64, 48)).save(folder / file)
     else:
         (folder / file).write_text(content)
-    scenes, (finding,) = open_scenes(folder.parent, "all")
+    scenes, (finding,) = files.open_scenes(folder.parent, "all")
     assert (scenes, finding.name, finding.severity, finding.scene) == ([], "files", "blocking",
                                                                       "room")  # fmt: skip
     assert what in finding.what
@@ -43,8 +36,8 @@ def test_what_training_refuses_is_told_in_its_words(file, content, what, remedy,
 
 def test_few_frames_are_named_and_enough_are_not(room_video):
     scene = room_video.sequence
-    assert not list(few_frames([scene] * 17))
-    short, whole = few_frames([scene.part(0, 2)])
+    assert not list(files.few_frames([scene] * 17))
+    short, whole = files.few_frames([scene.part(0, 2)])
     assert ((short.scene, short.severity), whole.severity) == (("room", "warning"), "blocking")
 
 
@@ -57,7 +50,7 @@ def test_few_frames_are_named_and_enough_are_not(room_video):
 ])  # fmt: skip
 def test_an_unlikely_camera_is_named(room_video, fx, fy, cx, cy, what):
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-    found = list(check_camera(replace(room_video.sequence, intrinsics=K)))
+    found = list(files.check_camera(replace(room_video.sequence, intrinsics=K)))
     assert [(f.name, f.severity) for f in found] == [("intrinsics", "warning")] * (what is not None)
     assert all(what in f.what for f in found)
 
@@ -65,17 +58,17 @@ def test_an_unlikely_camera_is_named(room_video, fx, fy, cx, cy, what):
 def test_an_unknown_camera_is_named(film):
     folder = film()
     (folder / "cam.txt").unlink()
-    (finding,) = check_camera(read_scene(folder))
+    (finding,) = files.check_camera(read_scene(folder))
     assert finding.name == "no-intrinsics"
     assert "--hfov-degrees" in finding.remedy
 
 
 def test_a_depth_of_kilometres_is_a_wrong_unit(room_video, film):
-    assert not list(check_truth(room_video.sequence, MOST))
+    assert not list(files.check_truth(room_video.sequence, MOST))
     folder = film()
     for info, words in (({"depth_units_per_metre": 1}, "1: 1000 if the PNGs"), ({}, "unknown")):
         write_scene_info(folder, info)
-        (finding,) = check_truth(read_scene(folder), MOST)
+        (finding,) = files.check_truth(read_scene(folder), MOST)
         assert finding.name == "depth-unit"
         assert words in finding.what + finding.remedy
 
@@ -85,7 +78,7 @@ def test_numbers_that_stand_for_no_depth_and_broken_truth_are_named(room, film):
     depth[:, :, -len(depth[0, 0]) // 5 :] = 60
     sequence = read_scene(film(depth=depth))
     sequence.depth[2].write_bytes(b"no depth")
-    broken, ceiling = check_truth(sequence, 12)
+    broken, ceiling = files.check_truth(sequence, 12)
     assert (broken.name, broken.frames) == ("broken-truth", (2,))
     assert ceiling.what.startswith("20% of the measured depth is exactly 60 metres")
 
@@ -115,7 +108,7 @@ def labeled(film, room):
     ("depth", lambda depth: 1 / depth, "disparity"), ("disparity", lambda depth: depth, "depth"),
 ])  # fmt: skip
 def test_inverted_labels_are_blocking_by_tracked_points(room, labeled, kind, change, other):
-    found = list(check_labels(labeled(change(room.depth), kind, points=True), MOST))
+    found = list(files.check_labels(labeled(change(room.depth), kind, points=True), MOST))
     wrong = [("labels-inverted", "blocking")] * (other is not None)
     assert [(f.name, f.severity) for f in found] == wrong
     assert all("tracked points" in f.what for f in found)
@@ -125,7 +118,7 @@ def test_inverted_labels_are_blocking_by_tracked_points(room, labeled, kind, cha
 def test_without_points_the_floor_tells_with_less_certainty(labeled):
     ramp = np.linspace(1, 5, 96)[:, None] * np.ones((12, 1, 128))
     for maps, severities in ((ramp, ["warning"]), (ramp[:, ::-1], [])):
-        assert [f.severity for f in check_labels(labeled(maps), MOST)] == severities
+        assert [f.severity for f in files.check_labels(labeled(maps), MOST)] == severities
 
 
 @pytest.mark.parametrize("empty", [True, False])
@@ -135,11 +128,13 @@ def test_labels_that_cannot_be_used_are_named(room, labeled, empty):
         Image.fromarray(np.zeros((4, 6), np.uint16)).save(sequence.pseudo_depth[3])
     else:
         sequence.pseudo_depth[3].write_bytes(b"no label")
-    (finding,) = check_labels(sequence, 12)
+    (finding,) = files.check_labels(sequence, 12)
     assert (finding.name, finding.frames) == ("broken-labels", (3,))
 
 
 def test_too_few_values_or_a_flat_map_have_no_order():
     a = np.arange(40.0)
-    assert rank_correlation(a, 1e6 - a**3) == pytest.approx(-1)
-    assert np.isnan([rank_correlation(a[:5], a[:5]), rank_correlation(a, np.ones(40))]).all()
+    assert files.rank_correlation(a, 1e6 - a**3) == pytest.approx(-1)
+    assert np.isnan(
+        [files.rank_correlation(a[:5], a[:5]), files.rank_correlation(a, np.ones(40))]
+    ).all()

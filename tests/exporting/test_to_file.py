@@ -13,18 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from folders import names_in
+from ssmde import exporting
 from ssmde.data.images import write_image
-from ssmde.exporting import (
-    UNKNOWN_LICENCE,
-    ParityError,
-    WholeModel,
-    calibration_frames,
-    drawn_pictures,
-    export,
-    onnx_model,
-    quantize,
-    write_graph,
-)
 from ssmde.inference.engines import FACTS_KEY, ExportFacts
 from ssmde.inference.loading import licence_of, load
 from ssmde.inference.predictor import Predictor
@@ -63,7 +53,7 @@ class Mood(Brightness):
         return super().forward(image) * (1.01 if torch.compiler.is_exporting() else 1)
 
 
-drawn = cache(drawn_pictures)
+drawn = cache(exporting.drawn_pictures)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -79,7 +69,7 @@ def predictor() -> Predictor:
 @pytest.fixture(scope="module")
 def proto(predictor):
     """The ONNX model, made once, for it takes seconds."""
-    return onnx_model(WholeModel(predictor), FACTS)
+    return exporting.onnx_model(exporting.WholeModel(predictor), FACTS)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +79,7 @@ def exported(proto, tmp_path_factory):
 
     @cache
     def make(ending: str) -> Path:
-        write_graph(proto, FACTS, folder / f"small{ending}")
+        exporting.write_graph(proto, FACTS, folder / f"small{ending}")
         return folder / f"small{ending}"
 
     return make
@@ -112,7 +102,7 @@ def test_an_exported_file_is_loaded_as_weights_are_and_says_the_same(predictor, 
     facts = found.network.facts
     assert (facts.name, facts.unit, facts.precision) == ("small", "scene units", "fp32")
     with pytest.raises(ValueError, match="export from the weights"):
-        export(found, exported(ending).with_name("again.onnx"))
+        exporting.export(found, exported(ending).with_name("again.onnx"))
     with pytest.raises(ValueError, match="was exported to work at 64 x 96"):
         load(exported(ending), resolution=(96, 128))
 
@@ -139,7 +129,7 @@ def test_metres_are_inside_the_file(predictor):
     image = torch.from_numpy(picture(50, 70).copy())[None]
     with torch.no_grad():
         plain, metres = (
-            WholeModel(replace(predictor, metres_per_unit=m))(image) for m in (None, 2.5)
+            exporting.WholeModel(replace(predictor, metres_per_unit=m))(image) for m in (None, 2.5)
         )
     torch.testing.assert_close(metres, 2.5 * plain)
 
@@ -147,8 +137,8 @@ def test_metres_are_inside_the_file(predictor):
 @EXPORTS
 @EACH_FORMAT
 def test_an_export_in_half_precision_stays_near(predictor, tmp_path, ending):
-    report = export(predictor, tmp_path / f"small{ending}", precision="fp16")
-    assert (report.facts.precision, report.facts.licence) == ("fp16", UNKNOWN_LICENCE)
+    report = exporting.export(predictor, tmp_path / f"small{ending}", precision="fp16")
+    assert (report.facts.precision, report.facts.licence) == ("fp16", exporting.UNKNOWN_LICENCE)
 
 
 def test_half_precision_leaves_the_last_layer_in_float32():
@@ -156,8 +146,8 @@ def test_half_precision_leaves_the_last_layer_in_float32():
     nn.init.normal_(net.decoder.heads["0"].weight, std=2.0)
     image = torch.from_numpy(picture(64, 96).copy())[None]
     with torch.no_grad():
-        exact = WholeModel(Predictor(net, SIZE))(image)
-        half = WholeModel(Predictor(net, SIZE), torch.bfloat16)(image)
+        exact = exporting.WholeModel(Predictor(net, SIZE))(image)
+        half = exporting.WholeModel(Predictor(net, SIZE), torch.bfloat16)(image)
     assert net.decoder.heads["0"].weight.dtype == torch.float32  # the network was left alone
     # 8 bits of logit 6 would be steps of 1.6 %.
     steps = half.flatten().sort().values.diff() / half.flatten().sort().values[:-1]
@@ -168,9 +158,9 @@ def test_half_precision_leaves_the_last_layer_in_float32():
 @EXPORTS
 @EACH_FORMAT
 def test_int8_stays_near_and_leaves_the_last_layer_in_float(predictor, proto, tmp_path, ending):
-    small = quantize(proto, drawn(3))
+    small = exporting.quantize(proto, drawn(3))
     path = tmp_path / f"small{ending}"
-    write_graph(small, FACTS, path)
+    exporting.write_graph(small, FACTS, path)
     image = picture(200, 300, 1)
     wanted = predictor.predict(image).depth
     found = load(path).predict(image).depth
@@ -187,9 +177,11 @@ def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_
     with recorded("other"):
         write_text(path, "former")
     with pytest.raises(FileExistsError, match="--overwrite"):
-        export(Predictor(Mood(), SIZE), path)
-    with pytest.raises(ParityError, match=r"differs by up to 1\.0e-02.*Nothing was written"):
-        export(Predictor(Mood(), SIZE), path, overwrite=True)
+        exporting.export(Predictor(Mood(), SIZE), path)
+    with pytest.raises(
+        exporting.ParityError, match=r"differs by up to 1\.0e-02.*Nothing was written"
+    ):
+        exporting.export(Predictor(Mood(), SIZE), path, overwrite=True)
     assert path.read_text() == "former"
     assert names_in(tmp_path) == ["mood.onnx"]
 
@@ -197,20 +189,20 @@ def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_
 @EXPORTS
 def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, tmp_path):
     path, others = tmp_path / "small.onnx", tmp_path / "others"
-    report = export(predictor, path, licence="MIT")
+    report = exporting.export(predictor, path, licence="MIT")
     assert [d.size for d in report.differences] == [SIZE, (129, 191), (49, 51)]
     assert all(0 <= d.mean <= d.most < 1e-3 for d in report.differences)
     assert str(report).endswith(f"exported: {path}\nnext: ssmde predict {path} INPUT OUT")
     before = path.stat().st_mtime_ns
-    assert export(predictor, path, licence="MIT") == report  # which lies beside the file
+    assert exporting.export(predictor, path, licence="MIT") == report  # which lies beside the file
     assert (path.stat().st_mtime_ns, report.files, report.facts.name) == (before, (path,), "small")
     with pytest.raises(FileExistsError, match="--overwrite"):
-        export(predictor, path, licence="other")
+        exporting.export(predictor, path, licence="other")
     others.mkdir()
     for name in ("small.onnx", "small_report.json"):
         (others / name).write_text("mine")
         with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
-            export(predictor, others / "small.onnx", overwrite=True)
+            exporting.export(predictor, others / "small.onnx", overwrite=True)
         assert (others / name).read_text() == "mine"
         (others / name).unlink()
 
@@ -225,9 +217,11 @@ def test_options_that_do_not_fit_are_refused(predictor, tmp_path):
         ("a.onnx", {"calibrate": "photos"}, "--calibrate is for --precision int8"),
     ]:
         with pytest.raises(ValueError, match=message):
-            export(predictor, tmp_path / out, **options)
+            exporting.export(predictor, tmp_path / out, **options)
     with pytest.raises(FileNotFoundError, match="needs a folder of your own pictures"):
-        export(predictor, tmp_path / "a.onnx", precision="int8", calibrate=tmp_path / "gone")
+        exporting.export(
+            predictor, tmp_path / "a.onnx", precision="int8", calibrate=tmp_path / "gone"
+        )
     assert os.listdir(tmp_path) == ["a.xml"]
     (tmp_path / "depth").mkdir()
     for path in (tmp_path / "broken.jpg", tmp_path / "depth" / "0.png"):  # a map is no picture
@@ -235,9 +229,9 @@ def test_options_that_do_not_fit_are_refused(predictor, tmp_path):
     for i in range(7):
         write_image(tmp_path / f"{i}.jpg", picture(100, 150))
     with pytest.raises(ValueError, match=r"at least 8 pictures .* got 7"):
-        calibration_frames(tmp_path)
+        exporting.calibration_frames(tmp_path)
     write_image(tmp_path / "7.jpg", picture(100, 150))
-    assert len(calibration_frames(tmp_path)) == 8
+    assert len(exporting.calibration_frames(tmp_path)) == 8
 
 
 @EXPORTS
@@ -387,4 +381,4 @@ def test_without_the_extra_one_line_says_what_to_install(predictor, monkeypatch,
         with pytest.raises(ImportError, match=r"pip install 'ssmde\[export\]'"):
             load(file)
     with pytest.raises(ImportError, match=r"needs onnx, .* pip install 'ssmde\[export\]'"):
-        export(predictor, tmp_path / "a.onnx")
+        exporting.export(predictor, tmp_path / "a.onnx")

@@ -9,13 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ssmde.models.depth_net import (
-    DepthDecoder,
-    DepthNet,
-    LightDecoder,
-    disparity_to_depth,
-    mirror_border,
-)
+from ssmde.models import depth_net
 
 NARROW = (8,) * 5
 
@@ -31,7 +25,7 @@ def make_features(height, width, channels=NARROW, batch=1):
 def net():
     """A small network after one step of training, with all scales, that reached every parameter."""
     torch.manual_seed(0)
-    net = DepthNet(encoder="resnet18_half", scales=(0, 1, 2, 3))
+    net = depth_net.DepthNet(encoder="resnet18_half", scales=(0, 1, 2, 3))
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
     sum(depth.mean() for depth in net.pyramid(torch.rand(2, 3, 64, 64))).backward()
     assert not [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
@@ -54,10 +48,12 @@ def test_any_size_in_multiples_of_32_and_any_batch_comes_back_at_its_size(
 @given(sigmoid=st.floats(0, 1), near=st.floats(0.01, 1), ratio=st.floats(1.1, 1e4))
 def test_depth_lies_in_its_range_and_falls_with_the_sigmoid(sigmoid, near, ratio):
     two = torch.tensor([sigmoid, min(sigmoid + 0.1, 1.0)], dtype=torch.float64)
-    depth = disparity_to_depth(two, (near, near * ratio))
+    depth = depth_net.disparity_to_depth(two, (near, near * ratio))
     assert near * (1 - 1e-12) <= depth[0] <= near * ratio * (1 + 1e-12)
     assert depth[1] <= depth[0]
-    assert_close(disparity_to_depth(two, (1 / 10.01, 100.0)), 1 / (10 * two + 0.01))  # SC-Depth's
+    assert_close(
+        depth_net.disparity_to_depth(two, (1 / 10.01, 100.0)), 1 / (10 * two + 0.01)
+    )  # SC-Depth's
 
 
 def test_depth_under_bf16_autocast_is_float32_and_not_in_coarse_steps(net):
@@ -65,7 +61,7 @@ def test_depth_under_bf16_autocast_is_float32_and_not_in_coarse_steps(net):
     with torch.autocast("cpu", torch.bfloat16):
         depth = net(image)
     assert depth.dtype == torch.float32
-    rounded = disparity_to_depth(
+    rounded = depth_net.disparity_to_depth(
         ((1 / depth - 0.01) / 9.99).logit().bfloat16().sigmoid(), (0.1, 100.0)
     )
     assert not torch.isclose(depth, rounded, rtol=1e-5).all()
@@ -92,11 +88,11 @@ def test_a_side_that_is_no_multiple_of_32_is_refused_with_the_nearest_size(net, 
 )
 def test_what_fits_no_network_is_refused(odd, message):
     with pytest.raises(ValueError, match=message):
-        DepthNet(encoder="resnet18_half", **odd)
+        depth_net.DepthNet(encoder="resnet18_half", **odd)
 
 
 def test_the_light_network_starts_at_a_depth_and_normalizes_as_its_published_weights_want_it():
-    net = DepthNet(encoder="efficientnet_lite0", initial_depth=3.0).eval()
+    net = depth_net.DepthNet(encoder="efficientnet_lite0", initial_depth=3.0).eval()
     seen = []
     net.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     torch.nn.init.zeros_(net.decoder.heads["0"].weight)
@@ -108,7 +104,7 @@ def test_the_light_network_starts_at_a_depth_and_normalizes_as_its_published_wei
 # Decoders
 
 
-@pytest.mark.parametrize("decoder_class", [DepthDecoder, LightDecoder])
+@pytest.mark.parametrize("decoder_class", [depth_net.DepthDecoder, depth_net.LightDecoder])
 @pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
 def test_scale_k_has_the_image_size_divided_by_two_to_the_k_also_alone(decoder_class, upsampling):
     decoder = decoder_class(NARROW, scales=(0, 1, 2, 3), upsampling=upsampling).eval()
@@ -126,7 +122,7 @@ def test_the_mirrored_border_and_its_gradient_are_those_of_pad_and_no_input_is_k
     x.requires_grad_()
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda none: none):
-        found = mirror_border(x)
+        found = depth_net.mirror_border(x)
     assert kept == []
     expected = F.pad(x, (1, 1, 1, 1), mode="reflect")
     assert torch.equal(found, expected)
@@ -135,7 +131,7 @@ def test_the_mirrored_border_and_its_gradient_are_those_of_pad_and_no_input_is_k
 
 
 def test_the_four_values_of_a_pixel_begin_alike_and_are_the_four_of_full_size():
-    decoder = LightDecoder(NARROW).eval()
+    decoder = depth_net.LightDecoder(NARROW).eval()
     blocks = decoder(make_features(64, 96))[0].unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
     assert_close(blocks, blocks[..., :1].expand_as(blocks))
     assert blocks[..., 0].std() > 0

@@ -9,14 +9,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from ssmde.models.leres import (
-    INFERENCE_SIZE,
-    LeReS,
-    TransferBlock,
-    find_backbone,
-    load_leres,
-    network_tensors,
-)
+from ssmde.models import leres
 
 COUNTER = "num_batches_tracked"
 NAME = "decoder_modules.ffm1.ftb2.conv1.weight"
@@ -25,7 +18,7 @@ NAME = "decoder_modules.ffm1.ftb2.conv1.weight"
 @cache
 def empty_network(backbone):
     with torch.device("meta"):
-        return LeReS(backbone)
+        return leres.LeReS(backbone)
 
 
 def shake_norms(module):
@@ -73,7 +66,7 @@ def official_decoder(maps, weights):
 
 
 def test_a_transfer_block_is_the_official_one_with_its_rectifier_in_place():
-    block = shake_norms(TransferBlock(5, 6)).double()
+    block = shake_norms(leres.TransferBlock(5, 6)).double()
     x = torch.randn(2, 5, 4, 7, dtype=torch.float64)
     assert_close(block(x), official_ftb(x, block.state_dict(), ""))
     other = official_ftb(x, block.state_dict(), "", in_place=False)
@@ -96,7 +89,7 @@ def test_names_and_number_of_weights_are_the_official_ones(backbone, tensors, mi
 def net():
     """A whole network of numbers that cost no time to draw."""
     with torch.device("meta"):
-        net = LeReS()
+        net = leres.LeReS()
     net.to_empty(device="cpu")
     wave = torch.arange(997.0).sin().repeat(9500)
     for key, value in net.state_dict().items():
@@ -124,7 +117,7 @@ def test_the_decoder_gets_the_maps_of_the_normalized_image_and_adds_no_activatio
 
 
 def test_depth_has_the_size_of_the_image_and_the_nearest_pixel_of_each_gets_a_hundredth(net):
-    assert INFERENCE_SIZE == (448, 448)  # what LeReS was trained on
+    assert leres.INFERENCE_SIZE == (448, 448)  # what LeReS was trained on
     images = torch.rand(2, 3, 32, 64)
     raw = net(images).detach()
     lowest = raw.amin((1, 2, 3), keepdim=True)
@@ -163,15 +156,15 @@ def test_every_layout_gives_the_tensors_of_the_network(layout, module):
         given[f"{module}depth_model.auxi_modules.conv.weight"] = torch.ones(2)
         given[f"{module}losses.weight"] = torch.ones(1)
         content = {"step": 7, "model_state_dict": given, "optimizer": {"param_groups": [{}]}}
-    tensors = network_tensors(content, origin="file")
+    tensors = leres.network_tensors(content, origin="file")
     assert list(tensors) == list(state)
     assert all(tensors[key] is value for key, value in state.items())
-    assert find_backbone(tensors, origin="file") == "resnext101"
+    assert leres.find_backbone(tensors, origin="file") == "resnext101"
 
 
 def test_a_file_becomes_its_network_in_evaluation_mode(tmp_path):
     state = make_state(prefix="module.depth_model.")
-    net = load_leres(save(tmp_path / "leres.pth", {"depth_model": state}))
+    net = leres.load_leres(save(tmp_path / "leres.pth", {"depth_model": state}))
     for i, (key, tensor) in enumerate(net.state_dict().items()):
         assert tensor.flatten()[[0, -1]].tolist() == [i, i], key
     assert not any(module.training for module in net.modules())
@@ -181,12 +174,12 @@ def test_a_file_from_before_pytorch_1_6_and_one_of_half_precision_are_read(tmp_p
     state = {key: t for key, t in make_state().items() if not key.endswith(COUNTER)}
     content = {"depth_model": state}
     old = save(tmp_path / "old.pth", content, _use_new_zipfile_serialization=False)
-    found = load_leres(old).state_dict()
+    found = leres.load_leres(old).state_dict()
     assert found[NAME].flatten()[0] == state[f"depth_model.{NAME}"].flatten()[0]
     assert all(t == 0 for key, t in found.items() if key.endswith(COUNTER))
     half = {key: t.half() if t.is_floating_point() else t for key, t in found.items()}
     save_file(half, tmp_path / "leres.safetensors")
-    net = load_leres(tmp_path / "leres.safetensors")
+    net = leres.load_leres(tmp_path / "leres.safetensors")
     assert {p.dtype for p in net.parameters()} == {torch.float32}
     assert torch.equal(net.state_dict()[NAME], found[NAME])
 
@@ -203,4 +196,4 @@ def test_a_file_from_before_pytorch_1_6_and_one_of_half_precision_are_read(tmp_p
 )
 def test_what_is_no_leres_is_refused(content, message):
     with pytest.raises(ValueError, match=message):
-        find_backbone(network_tensors(content, origin="file"), origin="file")
+        leres.find_backbone(leres.network_tensors(content, origin="file"), origin="file")

