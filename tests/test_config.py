@@ -147,9 +147,7 @@ def test_a_value_that_cannot_work_is_refused_with_its_name(make, message):
         ("nam: x\ntrain: {stps: 3}\nmodel: {encoder: r18}", "3 faults\n  model.encoder must be "),
     ],
 )
-def test_a_fault_in_a_file_is_named_with_its_path_and_several_have_a_line_each(
-    text, says, tmp_path
-):
+def test_faults_in_a_file_are_named_with_its_path_a_line_each(text, says, tmp_path):
     file = tmp_path / "run.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=r"run\.yaml: ") as caught:

@@ -88,9 +88,7 @@ def test_a_start_that_contradicts_the_tracked_points_is_handed_out_as_it_is(tmp_
 
 
 @pytest.mark.slow
-def test_a_film_of_a_room_makes_the_network_better_there_and_the_same_call_again_does_nothing(
-    tmp_path,
-):
+def test_a_film_makes_the_network_better_there_and_the_same_call_then_does_nothing(tmp_path):
     film = tmp_path / "room"
     write_room(film, 40, (192, 256))
     found = adapt(film, tmp_path / "out", minutes=2, device="cpu", show_progress=False)

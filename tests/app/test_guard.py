@@ -149,9 +149,7 @@ def test_an_event_of_more_values_than_a_page_has_is_cut_off(visitors):
 
 
 @pytest.mark.parametrize("path", [UPLOAD, JOIN])
-def test_a_sender_who_falls_silent_or_drips_is_cut_off_and_its_parts_go(
-    visitors, monkeypatch, path
-):
+def test_a_sender_who_falls_silent_or_drips_is_cut_off(visitors, monkeypatch, path):
     (visitors.root / "tmpabc").write_text("a part")
     monkeypatch.setattr(guard, "SILENT_SECONDS", 0.05)
     assert send_body(visitors, [b"x", b"x"], path=path, pause=1.0) == (408, 0)
@@ -251,9 +249,7 @@ def test_older_uploads_results_and_pages_of_a_visitor_make_room(visitors):
     assert sessions[0].stopped
 
 
-def test_who_gives_no_sign_for_an_hour_is_forgotten_and_all_are_at_the_end_of_the_server(
-    visitors, clock
-):
+def test_who_gives_no_sign_for_an_hour_is_forgotten_and_all_at_the_end(visitors, clock):
     idle, busy = visitors.session("ann", "1"), visitors.session("bob", "1")
     with visitors.working("bob", "film"):
         clock.return_value = guard.IDLE_SECONDS + 1
@@ -345,9 +341,7 @@ def test_room_is_made_by_who_did_nothing_for_longest_and_does_not_work(tmp_path,
      *((PAGE, origin, 403) for origin in (
         "http://evil.example", "null", "http://localhost:8000", "http://127.0.0.1:7860", "x"))],
 )  # fmt: skip
-def test_this_machine_and_the_page_itself_are_answered_and_nobody_else(
-    visitors, host, origin, status
-):
+def test_only_this_machine_and_the_page_itself_are_answered(visitors, host, origin, status):
     headers = [(b"origin", origin.encode())] if origin else []
     for path, method in (("/config", "GET"), (UPLOAD, "POST"), (JOIN, "POST")):
         found, _, body, seen = ask(

@@ -61,9 +61,7 @@ def read_off(legend):
      ("near", np.zeros((40, 40, 3), np.uint8), 1, "relative units", RELATIVE)],
     ids=["relative", "metres", "no-relief"],
 )  # fmt: skip
-def test_the_pointer_reads_the_depth_of_the_picture_and_its_unit(
-    service, session, weights, pixels, scale, unit, words
-):
+def test_the_pointer_reads_depth_and_unit(service, session, weights, pixels, scale, unit, words):
     legend = next(service.picture(session, weights, pixels, "ramp", 60.0))["legend"]
     depths, data = read_off(legend)
     np.testing.assert_allclose(depths, scale * (1 + pixels.mean(-1) / 255), rtol=1e-4)
@@ -101,7 +99,7 @@ def test_a_wider_field_of_view_makes_points_and_surface_wider(service, session):
     assert widths[1] / widths[0] == pytest.approx(expected, rel=1e-3)
 
 
-def test_weights_off_the_list_files_that_are_no_video_and_films_too_large_are_refused(
+def test_other_weights_and_no_or_too_large_films_are_refused(
     service, session, tmp_path, monkeypatch
 ):
     with pytest.raises(RefusalError, match="no weights named 'best'"):
@@ -128,9 +126,7 @@ def test_a_film_has_each_frame_at_its_time_and_news_of_it(service, session, tmp_
     assert [frame.time for frame in frames] == pytest.approx(times, abs=0.002)
 
 
-def test_a_stop_keeps_the_frames_that_are_done_and_a_film_of_none_leaves_no_file(
-    service, session, tmp_path
-):
+def test_a_stop_keeps_frames_that_are_done_and_no_empty_film(service, session, tmp_path):
     path = film(tmp_path / "clip.mp4")
     steps = service.film(session, "near", path, "clip")
     next(steps)

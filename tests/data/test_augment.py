@@ -64,9 +64,7 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     stored=sizes, size=st.sampled_from([(64, 96), (256, 192), (128, 416)]), seed=st.integers(0, 9),
     zoom=st.floats(1, 2), keep=st.booleans(),
 )  # fmt: skip
-def test_the_window_lies_inside_the_frame_zooms_within_limits_and_may_keep_its_proportions(
-    stored, size, seed, zoom, keep
-):
+def test_the_window_lies_inside_the_frame_and_zooms_within_limits(stored, size, seed, zoom, keep):
     data = DataConfig(zoom=zoom)
     framing = augment.draw_framing(rng(seed), data, stored, size, keep_proportions=keep)
     height, width = (side // framing.reduction for side in stored)

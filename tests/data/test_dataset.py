@@ -163,9 +163,7 @@ def test_unknown_intrinsics_and_short_scenes_are_refused(frames):
     length=st.integers(1, 30), share=st.integers(1, 6), world=st.integers(1, 4),
     start=st.integers(0, 40), seed=st.integers(0, 3),
 )  # fmt: skip
-def test_each_epoch_sees_each_index_once_from_any_start_and_by_any_number_of_processes(
-    length, share, world, start, seed
-):
+def test_each_epoch_sees_each_index_once_from_any_start(length, share, world, start, seed):
     def batches(**options):
         return SnippetSampler(length, batch_size=share * world, seed=seed, **options)
 

@@ -291,9 +291,7 @@ def write_maps(folder, shape, ending=".npy", frames=range(3)):
     ((352, 1216), (375, 1242), "cut or stretched"),  # of KITTI
     ((465, 640), (480, 640), "cut or stretched"),  # 3 %
 ])  # fmt: skip
-def test_the_same_view_at_another_resolution_fits_and_another_shape_does_not(
-    tmp_path, shape, image, why
-):
+def test_another_resolution_of_a_view_fits_and_another_shape_does_not(tmp_path, shape, image, why):
     said = rf"map.png: has {shape[1]} x {shape[0]} pixels, its image {image[1]} x {image[0]}"
     with pytest.raises(ShapeError, match=f"{said}: .*{why}") if why else nullcontext():
         check_shape(tmp_path / "map.png", shape, image)

@@ -132,9 +132,7 @@ def test_later_parts_of_the_same_films_judge(tmp_path):
         assert 0 < step < 0.5  # metres: the film goes on
 
 
-def test_a_folder_no_demo_made_and_a_seed_below_zero_are_refused_before_anything_is_drawn(
-    tmp_path, monkeypatch
-):
+def test_a_folder_no_demo_made_and_a_seed_below_zero_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("ssmde.demo.run.draw_films", lambda *_: pytest.fail("it drew"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

@@ -102,9 +102,7 @@ def test_files_may_be_named_and_stored_in_each_way(tmp_path):
         (b"nothing", ValueError, "prediction cannot be read"),
     ],
 )  # fmt: skip
-def test_a_method_without_a_good_prediction_for_each_frame_is_refused(
-    second, fault, says, tmp_path
-):
+def test_a_method_needs_a_good_prediction_for_each_frame(second, fault, says, tmp_path):
     make(tmp_path, "bonn")
     (tmp_path / "theirs" / "s" / "001_depth.npz").unlink()
     path = tmp_path / "theirs" / "s" / "001.npy"

@@ -359,9 +359,7 @@ def test_an_onnx_file_reads_no_other_file_and_holds_no_loop(tmp_path, change, me
         ("", "", "is damaged or no OpenVINO file"),  # an ONNX file
     ],
 )
-def test_an_openvino_file_of_another_kind_is_refused_by_name(
-    exported, tmp_path, before, after, message
-):
+def test_another_kind_of_openvino_file_is_refused(exported, tmp_path, before, after, message):
     text = exported(".xml").read_text("utf-8")
     assert before in text
     content = text.replace(before, after).encode() if after else exported(".onnx").read_bytes()

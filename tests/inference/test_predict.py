@@ -65,9 +65,7 @@ def test_broken_files_of_a_folder_are_skipped_and_named(predictor, tmp_path):
     assert names_in(tmp_path / "out") == ["0_depth.png", "2_depth.png", "depth.json"]
 
 
-def test_names_follow_the_folders_of_a_glob_the_endings_of_twins_and_a_file_named_as_a_number(
-    predictor, tmp_path, monkeypatch
-):
+def test_names_follow_folders_of_a_glob_and_endings_of_twins(predictor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("clips/a/1.png", "clips/b/1.png", "clips/b/2.jpg", "in/1.png", "in/1.jpg"):
         save(tmp_path / name)

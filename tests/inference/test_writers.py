@@ -111,9 +111,7 @@ def test_normals_of_a_wall_are_blue_and_of_a_floor_green(tmp_path):
     np.testing.assert_allclose(found[2:-2, 10:-10].mean((0, 1)), (0, 128, 128), atol=4)
 
 
-def test_every_format_of_a_frame_is_written_whole_or_not_at_all_under_a_name_of_its_own(
-    tmp_path, monkeypatch
-):
+def test_all_formats_of_a_frame_are_written_whole_or_none(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("the disk is full")
 

@@ -113,9 +113,7 @@ LOSSES = {
         pytest.param("consistent", True, marks=pytest.mark.slow),
     ],
 )
-def test_training_on_a_static_wall_recovers_its_depth_unless_the_views_are_exchanged(
-    loss, exchanged
-):
+def test_a_static_wall_gets_its_depth_unless_the_views_are_exchanged(loss, exchanged):
     checks = textured(
         np.random.default_rng(1), (0.8, 0.7, 0.6), 1.3, 0.25, "checks", (0.2, 0.5, 0.8)
     )

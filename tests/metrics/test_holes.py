@@ -90,9 +90,7 @@ def test_the_order_of_another_network_is_kept_violated_or_not_clear():
 
 
 @given(scale=st.floats(0.1, 10.0), shift=st.floats(0.0, 50.0), depth=st.floats(3.0, 60.0))
-def test_holes_do_not_see_the_unit_and_the_order_no_scale_and_shift_of_the_labels(
-    scale, shift, depth
-):
+def test_holes_see_no_unit_and_the_order_no_scale_and_shift_of_labels(scale, shift, depth):
     seen, right = seen_at(depth), seen_at(FEET)
     assert hole_counts(scale * seen, PERSON, scale * GROUND) == hole_counts(seen, PERSON, GROUND)
     assert orders(seen, scale * right + shift) == orders(seen, right)

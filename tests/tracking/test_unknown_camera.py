@@ -87,9 +87,7 @@ def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_pa
         ),
     ],
 )
-def test_a_camera_is_believed_where_all_and_both_halves_of_the_frames_tell_it(
-    monkeypatch, found, said
-):
+def test_a_camera_is_believed_that_both_halves_of_the_frames_tell(monkeypatch, found, said):
     answers = iter(found)
     monkeypatch.setattr(Piece, "fill", lambda self, guess: None)
     monkeypatch.setattr(Piece, "refine", lambda self, names, start: next(answers))

@@ -117,9 +117,7 @@ def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
         train(replace(affine, name="again"))
 
 
-def test_motion_and_labels_are_made_by_one_process_of_the_named_source_or_asked_for(
-    run, monkeypatch
-):
+def test_one_process_makes_motion_and_labels_of_the_named_source(run, monkeypatch):
     pair = replace(run, train=replace(run.train, devices=2, batch_size=2))
     tracked = replace(pair, data=replace(run.data, poses="tracked"))
     with pytest.raises(

@@ -85,9 +85,7 @@ def test_a_student_learns_the_same_in_one_graph_a_part():
 
 
 @pytest.mark.compile
-def test_a_compiled_run_goes_on_and_its_weights_have_the_usual_names(
-    small_run, monkeypatch, losses
-):
+def test_a_compiled_run_goes_on_and_its_weights_have_usual_names(small_run, monkeypatch, losses):
     def build(config):
         return Teacher(*networks(0), config.loss, config.pseudo_depth)
 

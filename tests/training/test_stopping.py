@@ -72,9 +72,7 @@ def assert_same_run(first, second):
         pytest.param(signal.SIGINT, IN_VALIDATION, 4, marks=pytest.mark.slow),
     ],
 )
-def test_a_stopped_run_is_saved_and_goes_on_as_if_it_had_never_stopped(
-    small_run, monkeypatch, number, place, step
-):
+def test_a_stopped_run_goes_on_as_if_it_had_not(small_run, monkeypatch, number, place, step):
     averaged = replace(small_run, train=replace(small_run.train, **CLOCK, average=0.9))
     whole = train(replace(averaged, name="whole"))
     stopped = stop_and_go_on(averaged, number, place, step, monkeypatch)

@@ -54,9 +54,7 @@ def poison(monkeypatch, step: int, *, gradient: bool = False) -> None:
     [(False, r"nan at step 4, frames slide/.*: smoothness = nan"),
      (True, r"the gradient is nan at step 4, frames slide/")],
 )  # fmt: skip
-def test_what_is_no_number_stops_the_run_by_name_before_it_reaches_the_weights(
-    small_run, monkeypatch, gradient, message
-):
+def test_what_is_no_number_stops_the_run_by_name(small_run, monkeypatch, gradient, message):
     poison(monkeypatch, step=4, gradient=gradient)
     with pytest.raises(TrainingError, match=message):
         train(small_run)
@@ -90,9 +88,7 @@ def test_running_out_of_memory_is_one_clear_message(small_run, monkeypatch):
         train(small_run)
 
 
-def test_a_run_is_not_overwritten_goes_on_by_more_steps_and_a_broken_one_is_named(
-    small_run, capsys, losses
-):
+def test_a_run_is_not_overwritten_goes_on_and_is_named_if_broken(small_run, capsys, losses):
     """Also where its last step is none at which checkpoints are written."""
     small_run = with_clock(small_run, steps=3)
     folder = train(small_run)
@@ -130,9 +126,7 @@ def test_a_folder_with_files_of_others_is_no_place_for_a_run(small_run, name):
     assert [path.read_text() for path in mine.parent.iterdir()] == ["mine"]
 
 
-def test_a_run_without_a_checkpoint_begins_again_and_an_unreadable_frame_is_reported(
-    small_run, capsys
-):
+def test_without_a_checkpoint_it_begins_again_and_reports_unreadable_frames(small_run, capsys):
     folder = small_run.output / "small"
     folder.mkdir(parents=True)
     write_config(folder, small_run)  # and then it was killed
@@ -229,9 +223,7 @@ def test_inside_the_network_is_the_average_and_afterwards_itself_even_after_an_e
 
 
 @pytest.mark.slow  # by default: the same snippets, in tests/preparation/test_packing.py
-def test_packed_data_gives_the_same_losses_to_the_last_bit_also_after_going_on(
-    small_run, tmp_path, monkeypatch, losses
-):
+def test_packed_data_gives_the_same_losses_to_the_bit(small_run, tmp_path, monkeypatch, losses):
     small_run = replace(small_run, train=replace(small_run.train, validate_every=1))
     root, size = small_run.data.root, small_run.data.image_size
     pack(root, tmp_path / "packed", size=size, shard_frames=4, show_progress=False)

@@ -31,9 +31,7 @@ def judge(loss):
 @pytest.mark.parametrize(
     ("frames", "held_out"), [pytest.param(40, 4, marks=pytest.mark.slow), (12, 12)]
 )
-def test_a_held_out_part_too_short_for_the_gaps_is_judged_at_a_smaller_one(
-    tmp_path, frames, held_out
-):
+def test_a_held_out_part_too_short_for_the_gaps_gets_a_smaller_one(tmp_path, frames, held_out):
     scene = tmp_path / "data" / "room"
     write_clip(draw_clip("room", frames=frames, size=(32, 64)), scene)
     shutil.rmtree(scene / "depth")
@@ -53,9 +51,7 @@ class RunAway(TinyPoseNet):
 
 
 @pytest.mark.parametrize("fault", ["empty", "no unit"])
-def test_held_out_truth_without_a_pixel_that_counts_leaves_the_photometric_loss(
-    small_run, capsys, fault
-):
+def test_held_out_truth_of_no_pixel_leaves_the_photometric_loss(small_run, capsys, fault):
     folder = small_run.data.root / "slide" / "depth"
     folder.mkdir()
     for i in range(14):
