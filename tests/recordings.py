@@ -6,6 +6,4 @@ from pathlib import Path
 import pytest
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[1] / "../shared/data"))
-needs_data = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA"
-)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"not found: {DATA}; set SSMDE_DATA")

@@ -85,9 +85,8 @@ def world(tmp_path_factory) -> Path:
         (root / name).mkdir()
     for name in ("walk.mp4", "walk.mov", "drive.mp4", "clips/one.mp4", "clips/two.mp4"):
         write_mp4(root / name, room.images)
-    shots = [
-        f"{name}/{i:06d}.jpg" for name in ("shots", "photos", "photos/deep") for i in range(12)
-    ]
+    folders = ("shots", "photos", "photos/deep")
+    shots = [f"{name}/{i:06d}.jpg" for name in folders for i in range(12)]
     for name in (*shots, "room.jpg", "photo.jpg"):
         number = int(Path(name).stem) if name in shots else 0
         Image.fromarray(room.images[number]).save(root / name)

@@ -57,9 +57,8 @@ def test_a_broken_line_of_the_record_is_passed_over(tmp_path, torn):
         file.write(torn)
     write_own(tmp_path / "ü\n.txt")
     assert outputs.mark_at(tmp_path / "a.txt") == outputs.mark_at(tmp_path / "ü\n.txt") == "m"
-    assert (
-        json.loads((tmp_path / outputs.RECORD).read_bytes().splitlines()[-1])["name"] == "ü\n.txt"
-    )
+    last = (tmp_path / outputs.RECORD).read_bytes().splitlines()[-1]
+    assert json.loads(last)["name"] == "ü\n.txt"
 
 
 def test_same_mark_is_done_another_needs_a_word_and_a_stranger_stays(tmp_path):

@@ -33,8 +33,7 @@ def test_each_has_a_card_with_what_a_user_must_know_and_nothing_of_the_machine(n
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "size"),
-    [("small", "room", (192, 256)), ("small", "street", (128, 416))],
+    ("name", "place", "size"), [("small", "room", (192, 256)), ("small", "street", (128, 416))]
 )
 def test_a_network_orders_a_drawn_place_of_its_kind_that_it_never_saw(name, place, size):
     clip = draw_clip(place, frames=1, size=size, seed=77, movers="mixed")

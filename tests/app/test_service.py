@@ -14,13 +14,7 @@ from PIL import Image
 from films import grey_frames, write, write_mp4
 from ssmde.app.guard import RefusalError, Session
 from ssmde.app.inputs import FRAME_PIXELS, read_picture, read_webcam_frame
-from ssmde.app.service import (
-    LONGEST_SHOWN,
-    METRES,
-    PAGE_PIXELS,
-    RELATIVE,
-    InferenceService,
-)
+from ssmde.app.service import LONGEST_SHOWN, METRES, PAGE_PIXELS, RELATIVE, InferenceService
 from ssmde.data.video import VideoError, read_chosen_frames, read_frames
 from ssmde.inference import Predictor
 from tiny_networks import Brightness

@@ -30,9 +30,7 @@ def test_a_frame_that_cannot_be_decoded_keeps_its_number(tmp_path, ending, lost)
     assert lines == [f"frames that cannot be decoded are left out: {lost}"]
     for number in kept:
         lose_packet(path, number)
-    with pytest.raises(
-        video.VideoError, match=rf"a\.{ending}: the video has no frame that can be dec"
-    ):
+    with pytest.raises(video.VideoError, match=rf"a\.{ending}: the video has no frame that"):
         read(path)
 
 

@@ -41,9 +41,8 @@ def film(room_folder, tmp_path):
         for i, image in enumerate(images):
             Image.fromarray(image).save(folder / f"{i:06d}.png")
         for i, metres in enumerate(depth):
-            Image.fromarray((1000 * metres).astype(np.uint16)).save(
-                folder / "depth" / f"{i:06d}.png"
-            )
+            stored = Image.fromarray((1000 * metres).astype(np.uint16))
+            stored.save(folder / "depth" / f"{i:06d}.png")
         return folder
 
     return written

@@ -24,7 +24,6 @@ from ssmde.outputs import recorded
 from tiny_networks import Brightness
 
 SIZE = (64, 96)
-EXPORTS = pytest.mark.slow  # PyTorch takes seconds to trace; `make test` installs no onnxscript
 EACH_FORMAT = pytest.mark.parametrize("ending", [".onnx", ".xml"])
 FACTS = ExportFacts(
     name="small", licence="MIT", image_size=SIZE, depth_range=(0.5, 20.0), unit="scene units",
@@ -85,7 +84,6 @@ def exported(proto, tmp_path_factory):
     return make
 
 
-@EXPORTS
 @EACH_FORMAT
 def test_an_exported_file_is_loaded_as_weights_are_and_says_the_same(predictor, exported, ending):
     found = load(exported(ending))
@@ -113,7 +111,6 @@ def test_the_licence_of_released_weights_goes_with_the_file():
     assert licence_of(replace(predictor, source="runs/mine")) is None
 
 
-@EXPORTS
 def test_onnx_itself_finds_the_file_sound_and_names_its_axes(proto):
     onnx = pytest.importorskip("onnx")
     onnx.checker.check_model(proto, full_check=True)
@@ -134,7 +131,6 @@ def test_metres_are_inside_the_file(predictor):
     torch.testing.assert_close(metres, 2.5 * plain)
 
 
-@EXPORTS
 @EACH_FORMAT
 def test_an_export_in_half_precision_stays_near(predictor, tmp_path, ending):
     report = exporting.export(predictor, tmp_path / f"small{ending}", precision="fp16")
@@ -155,7 +151,6 @@ def test_half_precision_leaves_the_last_layer_in_float32():
     assert ((half - exact).abs() / exact).mean() < 0.1
 
 
-@EXPORTS
 @EACH_FORMAT
 def test_int8_stays_near_and_leaves_the_last_layer_in_float(predictor, proto, tmp_path, ending):
     small = exporting.quantize(proto, drawn(3))
@@ -171,7 +166,6 @@ def test_int8_stays_near_and_leaves_the_last_layer_in_float(predictor, proto, tm
     assert kinds == ["DequantizeLinear", "DequantizeLinear", "float"]
 
 
-@EXPORTS
 def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_path):
     path = tmp_path / "mood.onnx"
     with recorded("other"):
@@ -186,7 +180,6 @@ def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_
     assert names_in(tmp_path) == ["mood.onnx"]
 
 
-@EXPORTS
 def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, tmp_path):
     path, others = tmp_path / "small.onnx", tmp_path / "others"
     report = exporting.export(predictor, path, licence="MIT")
@@ -234,7 +227,6 @@ def test_options_that_do_not_fit_are_refused(predictor, tmp_path):
     assert len(exporting.calibration_frames(tmp_path)) == 8
 
 
-@EXPORTS
 @EACH_FORMAT
 def test_a_damaged_file_is_refused_by_name(exported, tmp_path, ending):
     path = tmp_path / f"damaged{ending}"
@@ -348,7 +340,6 @@ def test_an_onnx_file_reads_no_other_file_and_holds_no_loop(tmp_path, change, me
         load(path)
 
 
-@EXPORTS
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

@@ -1,5 +1,7 @@
 """Pictures: what each color means, and that nothing depends on what was drawn before."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib import colormaps
@@ -72,10 +74,8 @@ def test_what_cannot_be_drawn_is_refused():
 
 def test_a_panel_shows_truth_and_error_where_there_is_truth():
     image = np.zeros((40, 60, 3), np.uint8)
-    with_truth = pictures.PanelRow(
-        image=image, depth=ramp(), truth=ramp(8, 12), title="scene/000001"
-    )
     without = pictures.PanelRow(image=image, depth=ramp())
+    with_truth = replace(without, truth=ramp(8, 12), title="scene/000001")
     page = pictures.panel([with_truth, without], height=20)
     assert page.shape[1] == 4 * 30 + 3 * 4
     assert (page[-20:, -30:] == 255).all()  # no truth in the second row

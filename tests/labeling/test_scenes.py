@@ -68,9 +68,8 @@ def test_every_frame_gets_the_label_that_the_scene_then_shows(seen, data, capsys
     assert scene.pseudo_depth_source == "drawn"
     for image, file in zip(scene.images, scene.pseudo_depth, strict=True):
         expected = brightness(read_image(image))
-        np.testing.assert_allclose(
-            read_pseudo_depth(file), expected / expected.max(), atol=1 / 60000
-        )
+        found = read_pseudo_depth(file)
+        np.testing.assert_allclose(found, expected / expected.max(), atol=1 / 60000)
     assert capsys.readouterr().out == "source: drawn, licence: MIT\n"
     assert '"licence": "MIT"' in (data / "left" / "pseudo_depth" / "label.json").read_text()
 

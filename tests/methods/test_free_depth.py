@@ -114,9 +114,8 @@ LOSSES = {
     ],
 )
 def test_a_static_wall_gets_its_depth_unless_the_views_are_exchanged(loss, exchanged):
-    checks = textured(
-        np.random.default_rng(1), (0.8, 0.7, 0.6), 1.3, 0.25, "checks", (0.2, 0.5, 0.8)
-    )
+    rng = np.random.default_rng(1)
+    checks = textured(rng, (0.8, 0.7, 0.6), 1.3, 0.25, "checks", (0.2, 0.5, 0.8))
     wall = Body((Part(Plane(2), checks, casts_shadow=False),), stand(0.0, 4.0, heading=0.5))
     scene = Scene((wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
     step, x = 0.25, np.arange(3.0)  # along the wall, swaying and turning a little

@@ -154,9 +154,8 @@ def test_each_pixel_counts_in_the_band_of_its_true_distance():
     assert [band.abs_rel for band in bands[1:]] == pytest.approx([0.1, 0.2, 0.3])
     kitti = (0.1, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 80.0)
     for near, far, edges in ((0.1, 80.0, kitti), (3.0, 4.0, (3.0, 4.0))):
-        assert (
-            metrics.band_edges(metrics.Protocol(name="x", min_depth=near, max_depth=far)) == edges
-        )
+        limits = metrics.Protocol(name="x", min_depth=near, max_depth=far)
+        assert metrics.band_edges(limits) == edges
 
 
 @given(seed=st.integers(0, 100))

@@ -91,10 +91,9 @@ def test_a_turned_camera_sees_a_turned_world_and_only_what_moves_is_in_the_mask(
 @settings(max_examples=12)
 def test_every_met_point_lies_on_the_shape(x, y, z, big, heading, kind):
     lean = (0.1, 0.3) if kind == "leaning" else (0.0, 0.0)
-    shape = {
-        "ellipsoid": Ellipsoid((big, 0.4, 0.7)),
-        "capsule": Capsule(big, 0.4),
-    }.get(kind, Box((big, 0.4, 0.7), lean))
+    shape = {"ellipsoid": Ellipsoid((big, 0.4, 0.7)), "capsule": Capsule(big, 0.4)}.get(
+        kind, Box((big, 0.4, 0.7), lean)
+    )
     depth = look(still(shape, x, y, z, heading=heading)).depth.astype(np.float64)
     points = (rays() * depth[..., None])[depth > 0] - [x, y, z]
     c, s = np.cos(heading), np.sin(heading)

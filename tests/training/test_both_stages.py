@@ -120,9 +120,7 @@ def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
 def test_one_process_makes_motion_and_labels_of_the_named_source(run, monkeypatch):
     pair = replace(run, train=replace(run.train, devices=2, batch_size=2))
     tracked = replace(pair, data=replace(run.data, poses="tracked"))
-    with pytest.raises(
-        ValueError, match=r"'room' has no tracked motion, .*run `ssmde track .*data"
-    ):
+    with pytest.raises(ValueError, match=r"'room' has no tracked motion, .*`ssmde track .*data"):
         train(tracked)
     shutil.rmtree(run.data.root / "room" / "pseudo_depth")
     with pytest.raises(ValueError, match=r"'room' has no pseudo-depth, .*run `ssmde label .*data"):
