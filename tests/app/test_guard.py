@@ -221,9 +221,8 @@ def test_a_page_that_closes_takes_its_files_and_an_upload_goes_with_the_last_who
     for key in ("ann", "bob"):
         visitors.add_upload(key, path)
         assert visitors.owns(key, path)
-    first, second, _ = (
-        visitors.session(*who) for who in (("ann", "1"), ("ann", "2"), ("bob", "1"))
-    )
+    pages = (("ann", "1"), ("ann", "2"), ("bob", "1"))
+    first, second, _ = (visitors.session(*page) for page in pages)
     visitors.leave("ann", "1")
     assert first.stopped
     assert not first.folder.exists()

@@ -31,9 +31,8 @@ def make_sequence(folder, scene, frames, size=(32, 32), *, noise=False, **known)
         if not file.exists():
             image = np.full_like(pixels, (scene, i, 7))
             Image.fromarray(pixels if noise else image).save(file)
-    return FrameSequence(
-        name=f"scene{scene}", images=files, image_size=size, intrinsics=CAMERA, **known
-    )
+    known |= {"images": files, "image_size": size}
+    return FrameSequence(name=f"scene{scene}", intrinsics=CAMERA, **known)
 
 
 def make_dataset(folder, lengths=(6, 9), *, seed=0, augment=False, **data):

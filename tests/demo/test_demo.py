@@ -121,7 +121,6 @@ def test_the_point_cloud_has_the_colors_and_places_of_the_frame_and_no_jumps():
     assert len(points) == 7 * 12 - 7  # without the column beside the jump
 
 
-@pytest.mark.slow
 def test_later_parts_of_the_same_films_judge(tmp_path):
     draw_films(tmp_path / "data", 0, size=(16, 24))
     learned, judged = (read_scenes(tmp_path / "data", part) for part in ("train", "val"))

@@ -113,9 +113,8 @@ def test_a_camera_that_is_not_there_is_named(monkeypatch, address, platform, mes
 def test_frames_nobody_took_are_dropped(tmp_path, monkeypatch):
     """A network slower than the camera sees the newest frame, not an ever older one."""
     films.write(tmp_path / "long0.mkv", films.grey_frames([0] * 200, (24, 32)))
-    monkeypatch.setattr(
-        source, "WEBCAMS", {source.sys.platform: (None, f"{tmp_path}/long{{}}.mkv")}
-    )
+    webcams = {source.sys.platform: (None, f"{tmp_path}/long{{}}.mkv")}
+    monkeypatch.setattr(source, "WEBCAMS", webcams)
     numbers = []
     for frame in source.read_live("0"):
         numbers.append(frame.number)

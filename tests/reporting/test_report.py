@@ -33,9 +33,8 @@ def test_a_finished_student_has_its_own_weights_and_the_last_threshold(tmp_path)
         data=DataConfig(root=tmp_path, image_size=SIZE, workers=0, poses="tracked"),
         student=StudentConfig(teacher=tmp_path / "teacher.safetensors"),
     )  # fmt: skip
-    student = report.finished_student(
-        config, tmp_path / "student.safetensors", tmp_path / "log.csv"
-    )
+    weights, log = tmp_path / "student.safetensors", tmp_path / "log.csv"
+    student = report.finished_student(config, weights, log)
     own, taught = student.depth_net.state_dict(), student.teacher.depth_net.state_dict()
     assert not torch.equal(own["encoder.conv1.weight"], taught["encoder.conv1.weight"])
     values, mask = torch.rand(1, 1, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool)

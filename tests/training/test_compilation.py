@@ -90,9 +90,8 @@ def test_a_compiled_run_goes_on_and_its_weights_have_usual_names(small_run, monk
         return Teacher(*networks(0), config.loss, config.pseudo_depth)
 
     monkeypatch.setattr("ssmde.training.run.build_teacher", build)
-    monkeypatch.setattr(
-        "ssmde.training.module.compile_method", partial(compile_method, backend=BACKEND)
-    )
+    quick = partial(compile_method, backend=BACKEND)
+    monkeypatch.setattr("ssmde.training.module.compile_method", quick)
     small_run = replace(small_run, train=replace(small_run.train, schedule="constant"))
     compiled = replace(small_run, train=replace(small_run.train, compile=True))
     plain = train(replace(small_run, name="plain"))
