@@ -41,7 +41,7 @@ def test_the_python_of_the_page_on_parts_runs():
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 2_920, ".": 2_330, "inference": 1_960, "evaluation": 1_650, "models": 1_620,
+    "data": 2_960, ".": 2_330, "inference": 1_960, "evaluation": 1_650, "models": 1_620,
     "preparation": 1_440, "app": 1_410, "datasets": 1_420, "synthetic": 1_380, "training": 1_100,
     "methods": 970, "diagnosis": 790, "metrics": 780, "losses": 710, "tracking": 690,
     "labeling": 650, "demo": 460, "adaptation": 440, "exporting": 410, "geometry": 380,

@@ -149,12 +149,13 @@ class SnippetDataset(Dataset[Batch]):
     def draw(self, rng: Generator, which: int, size: Size) -> tuple[Framing, dict[str, Tensor]]:
         """Framing of a snippet of a sequence, its camera and its change of color."""
         stored = self.sequences[which].image_size
-        framing, color = augmentation.whole_frame(stored, size), np.eye(3, 4, dtype=np.float32)
         if self.augment:
             framing = augmentation.draw_framing(
                 rng, self.data, stored, size, keep_proportions=self.keep_proportions
             )
             color = augmentation.draw_color(rng, self.data.color_jitter, self.color_limits)
+        else:
+            framing, color = augmentation.whole_frame(stored, size), np.eye(3, 4, dtype=np.float32)
         intrinsics = framing.intrinsics(self.cameras[which]).float()[None]
         return framing, {"intrinsics": intrinsics, "color": torch.from_numpy(color)[None]}
 

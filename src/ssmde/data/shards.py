@@ -10,8 +10,10 @@ is one read at an offset, in the order and by the code of folders; a run goes on
 (docs/decisions/0012-packed-data-is-read-by-an-index.md).
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ KINDS = {
 }  # fmt: skip
 """What a frame may have in a shard, and the field of a sequence that it is."""
 SPLITS = ("train", "val", "test")
+MOST_OPEN = 64  # shards
 # Fields of a sequence with numbers for each frame, and those that are one value.
 NUMBERS = ("poses", "tracked_poses", "tracked_parts", "timestamps")
 VALUES = (
@@ -65,13 +68,39 @@ class ShardFile(type(Path())):
             raise FileNotFoundError(f"{self}: was not there when the data was packed")
         if self.size > ARRAY_LIMIT:
             raise ValueError(f"{self.shard}: the index claims a file of {self.size:,} bytes in it")
-        check_file(self.shard, "shard")
         content = bytearray(self.size)
-        with self.shard.open("rb", buffering=0) as file:
-            file.seek(self.offset)
-            if file.readinto(content) != self.size:
-                raise OSError(f"{self.shard} ends too early: copy it again")
+        if kept_open(self.shard).read_into(content, self.offset) != self.size:
+            raise OSError(f"{self.shard} ends too early: copy it again")
         return content
+
+
+class OpenShard:
+    """A shard that stays open: to open it for every frame costs as much as to read a small one.
+
+    On network file systems it costs more: a question to the server each time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_file(path, "shard")
+        self.file = path.open("rb", buffering=0)
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            self.file.close()
+
+    def read_into(self, content: bytearray, offset: int) -> int:
+        """How many bytes were read from there; processes and threads may ask at the same time."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self.file.fileno(), [content], offset)
+        with open(self.file.name, "rb", buffering=0) as file:  # on Windows
+            file.seek(offset)
+            return file.readinto(content)
+
+
+@lru_cache(maxsize=MOST_OPEN)
+def kept_open(path: Path) -> OpenShard:
+    """The open shard of a path; the one that was not used for longest is closed for it."""
+    return OpenShard(path)
 
 
 class ShardFiles(Sequence[Any]):
@@ -83,6 +112,8 @@ class ShardFiles(Sequence[Any]):
 
     def __init__(self, root: Path, scene: str, table: np.ndarray, kind: str) -> None:
         self.root, self.scene, self.table, self.kind = root, scene, table, kind
+        # To join a name to a folder that is there takes a third of making the path anew.
+        self._folders: dict[bytes, tuple[Path, ShardFile]] = {}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -93,8 +124,11 @@ class ShardFiles(Sequence[Any]):
         shard, name, offset, size, suffix = self.table[index].item()
         if not size and self.kind != "image":
             return None
-        tar = self.root / f"{shard.decode()}.tar"
-        file = ShardFile(tar, self.scene, (name + suffix).decode())
+        if shard not in self._folders:
+            tar = self.root / f"{shard.decode()}.tar"
+            self._folders[shard] = tar, ShardFile(tar, self.scene)
+        tar, folder = self._folders[shard]
+        file = folder / (name + suffix).decode()
         file.shard, file.offset, file.size = tar, offset, size
         if self.kind != "points":
             return file
@@ -104,6 +138,7 @@ class ShardFiles(Sequence[Any]):
 
 def read_pack(root: Path, split: str) -> list[FrameSequence]:
     """Sequences of one part of packed data, with every file behind the index."""
+    kept_open.cache_clear()  # the data may have been packed anew
     about = read_json(root / PACK_FILE)
     found = about.get("format"), about.get("version")
     if found != (FORMAT, VERSION):
