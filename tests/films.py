@@ -27,9 +27,8 @@ def write(
         tags: What a phone says of itself in the file.
         context: Attributes of the encoder, such as `sample_aspect_ratio`.
     """
-    with av.open(
-        str(path), "w", options={"movflags": "use_metadata_tags"} if tags else {}
-    ) as container:
+    options = {"movflags": "use_metadata_tags"} if tags else {}
+    with av.open(str(path), "w", options=options) as container:
         container.metadata.update(tags or {})
         stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width = frames[0].shape[:2]

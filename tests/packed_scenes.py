@@ -24,9 +24,8 @@ def write_scenes(root, size=(48, 96), frames=(12, 9), *, labels=True, seed=0):
             Image.fromarray(far).save(scene / "depth" / f"{i:03d}.png")
             if labels and i % 5 != 3:
                 Image.fromarray(far).save(scene / "pseudo_depth" / f"{i:03d}.png")
-            Image.fromarray((far % 2 * 255).astype(np.uint8)).save(
-                scene / "motion_mask" / f"{i:03d}.png"
-            )
+            mask = Image.fromarray((far % 2 * 255).astype(np.uint8))
+            mask.save(scene / "motion_mask" / f"{i:03d}.png")
         if labels:
             (scene / "pseudo_depth" / "label.json").write_text('{"kind": "disparity"}')
         (scene / "cam.txt").write_text("70 0 47.3\n0 71 22.9\n0 0 1\n")

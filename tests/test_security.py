@@ -100,9 +100,8 @@ def test_a_pickle_in_an_array_is_not_run(tmp_path, marker, suffix, read):
 
 def test_a_matlab_file_gives_numbers_only(tmp_path, marker):
     path = tmp_path / "splits.mat"
-    path.write_bytes(
-        b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + pickle.dumps(Payload(marker))
-    )
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+    path.write_bytes(head + pickle.dumps(Payload(marker)))
     with pytest.raises(ValueError, match=r"splits\.mat"):
         read_matlab5(path, "testNdxs")
 

@@ -41,9 +41,8 @@ def seen(camera):
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_point_of_the_target_is_moved_to_where_each_source_sees_it(scene, mirrored):
-    data = DataConfig(
-        image_size=(32, 64), poses="file", flip=float(mirrored), zoom=1.0, color_jitter=0.0
-    )
+    look = {"flip": float(mirrored), "zoom": 1.0, "color_jitter": 0.0}
+    data = DataConfig(image_size=(32, 64), poses="file", **look)
     snippets = SnippetDataset([scene], data, seed=0, augment=True)[1]
     target = int(snippets.names[0].rpartition("/")[2])
     side = np.array([-1.0 if mirrored else 1.0, 1, 1])

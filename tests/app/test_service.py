@@ -64,9 +64,8 @@ def test_the_pointer_reads_depth_and_unit(service, session, weights, pixels, sca
 
 
 def test_a_large_picture_is_shown_small_and_its_files_hold_all_of_it(service, session):
-    first, second, third = service.picture(
-        session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide", 60.0
-    )
+    large = ramp(40, 2 * LONGEST_SHOWN)
+    first, second, third = service.picture(session, "near", large, "wide", 60.0)
     for path in first["slider"]:
         with Image.open(path) as image:
             assert image.size == (LONGEST_SHOWN, 20)

@@ -226,9 +226,8 @@ def scene(room):
 
 def supervised(*scenes, augment=False, with_cameras=True, **data):
     config = DataConfig(image_size=(32, 64), **(PLAIN | data))
-    return SupervisedDepthDataset(
-        scenes, config, seed=0, augment=augment, with_cameras=with_cameras
-    )
+    options = {"seed": 0, "augment": augment, "with_cameras": with_cameras}
+    return SupervisedDepthDataset(scenes, config, **options)
 
 
 def test_every_frame_with_measured_depth_is_there_once_and_turns_with_its_depth(scene):

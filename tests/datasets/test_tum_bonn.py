@@ -69,9 +69,8 @@ def test_a_list_names_sequences(tmp_path):
         ("rgbd_dataset_freiburg1_xyz", "train"),  # what no list names is for training
         (NAME, "test"),
     ]
-    assert archive.problems == (
-        f"{listed}: no scene 'absent' in {tmp_path}; unpack its archive there",
-    )
+    (problem,) = archive.problems
+    assert problem == f"{listed}: no scene 'absent' in {tmp_path}; unpack its archive there"
     only = index_tum(tmp_path, lists={"test": listed, "train": listed})
     assert {s.name for s in only.scenes} == {f"{NAME}_test", f"{NAME}_train"}
     with pytest.raises(ValueError, match=r"x\.txt: no such list"):

@@ -136,9 +136,8 @@ def test_neighboring_frames_do_not_count_as_independent():
 
 
 def test_a_scale_is_printed_with_its_error_bar_and_what_is_none_is_refused():
-    found = MetricScale(
-        metres_per_unit=7.0, error=0.012, spread=0.08, estimates=20, source="known poses"
-    )
+    spread = {"error": 0.012, "spread": 0.08, "estimates": 20}
+    found = MetricScale(metres_per_unit=7.0, source="known poses", **spread)
     text = "1 scene unit = 7 m +- 1.2 % (single frames +- 8.0 %), from known poses"
     assert str(found) == text
     assert str(replace(found, error=None, spread=None)) == "1 scene unit = 7 m, from known poses"

@@ -211,10 +211,9 @@ def test_options_that_do_not_fit_are_refused(predictor, tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             exporting.export(predictor, tmp_path / out, **options)
+    gone = {"precision": "int8", "calibrate": tmp_path / "gone"}
     with pytest.raises(FileNotFoundError, match="needs a folder of your own pictures"):
-        exporting.export(
-            predictor, tmp_path / "a.onnx", precision="int8", calibrate=tmp_path / "gone"
-        )
+        exporting.export(predictor, tmp_path / "a.onnx", **gone)
     assert os.listdir(tmp_path) == ["a.xml"]
     (tmp_path / "depth").mkdir()
     for path in (tmp_path / "broken.jpg", tmp_path / "depth" / "0.png"):  # a map is no picture

@@ -120,9 +120,8 @@ def test_the_ends_of_the_range_do_not_count_and_predictions_are_clipped_once_ali
     counts = [[False, False, True, True, False, False, False, False]]
     assert metrics.counted_pixels(truth, BONN).tolist() == counts
     protocol = metrics.Protocol(name="short", min_depth=1.0, max_depth=10.0)
-    found = metrics.measure(
-        values(0.01, 1.0, 900.0)[None], values(2.0, 4.0, 9.0)[None], protocol
-    ).full
+    depth, true = values(0.01, 1.0, 900.0), values(2.0, 4.0, 9.0)
+    found = metrics.measure(depth[None], true[None], protocol).full
     assert found.abs_rel == pytest.approx((1 / 2 + 0 + 1 / 9) / 3)  # 0.04, 4, 3600 -> 1, 4, 10
 
 

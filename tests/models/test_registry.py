@@ -39,10 +39,8 @@ def assert_same_weights(net, tensors):
 def test_a_torchvision_file_loads_and_its_classifier_is_left_out(tmp_path, imagenet_like):
     # Files from before PyTorch 0.4.1 lack the counters.
     old = {k: v for k, v in imagenet_like.items() if not k.endswith("batches_tracked")}
-    torch.save(old, tmp_path / "weights.pth")
-    assert_same_weights(
-        registry.build_encoder("resnet18", str(tmp_path / "weights.pth")), imagenet_like
-    )
+    torch.save(old, file := tmp_path / "weights.pth")
+    assert_same_weights(registry.build_encoder("resnet18", str(file)), imagenet_like)
 
 
 @needs_imagenet
