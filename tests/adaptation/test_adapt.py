@@ -106,7 +106,11 @@ def test_a_film_makes_the_network_better_and_the_same_call_does_nothing(tmp_path
     (window,) = (tmp_path / "out" / "work").glob("*/data/room*")
     learnt = {p.name for p in read_scene(window.parents[1] / "learn" / window.name).images}
     frames = [p.name for p in read_scene(window).images]
-    assert not learnt & set(frames[round((1 - HELD_OUT) * len(frames)) :])
+    judging = {*frames[round((1 - HELD_OUT) * len(frames)) :]}
+    assert not learnt & judging
+    end = read_scene(window.parents[1] / "learn" / f"{window.name}-end").images
+    assert {p.name for p in end} <= judging, "it learned from them once they had judged"
+    assert found.frames == len(learnt) + len(end)
     before = {path: path.stat().st_mtime for path in (tmp_path / "out").rglob("*")}
     assert adapt(film, tmp_path / "out", **how) == found
     assert {path: path.stat().st_mtime for path in (tmp_path / "out").rglob("*")} == before

@@ -190,12 +190,14 @@ def test_corrected_frames_meet_their_points_and_the_others_keep_their_labels(see
     points = {i: (pixels, 2 * brightness(clip.images[i])[*at] - 1.5) for i in (0, 2, 4)}
     write_tracked_points(data / "left", points)
 
-    assert write_corrected(data / "left", tmp_path / "corrected", until=0.6) == 2, "0 and 2 of 0-2"
+    assert write_corrected(data / "left", tmp_path / "corrected", part=(0.0, 0.6)) == 2, (
+        "0 and 2 of 0-2"
+    )
     scene = read_scene(tmp_path / "corrected")
     depth = read_depth(scene.depth[1], scene.depth_units_per_metre)
     assert np.median(np.abs(depth[*at] / points[2][1] - 1)) < 0.02
 
-    kept = write_corrected(data / "left", tmp_path / "kept", until=0.6, uncorrected=True)
+    kept = write_corrected(data / "left", tmp_path / "kept", part=(0.0, 0.6), uncorrected=True)
     assert kept == 3, "also frame 1, which has no points"
     scene = read_scene(tmp_path / "kept")
     for image, file in zip(scene.images, scene.depth, strict=True):

@@ -6,7 +6,7 @@ where the scene stands still (`data/pseudo_labels.py`), the ground bounds what m
 2024, https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its
 depth in that of the LeReS pseudo-depth, and points in the place of the photometric loss. Points of
 frames that it did not learn from decide in the end whether the new weights are handed out, or those
-it started from.
+it started from. If they are, they go on with all frames.
 """
 
 import math
@@ -16,6 +16,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,8 @@ LEAST_GAIN = 0.125
 # More passes over few frames learn them by heart, people first: decision 18.
 FEWEST_STEPS, MOST_EPOCHS = 30, 8
 BATCH, RATE, ENCODER_RATE = 8, 4e-4, 0.5
+# Shares of steps and rate of what follows once the result is accepted: decision 25.
+FINISH_STEPS, FINISH_RATE = 0.35, 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +168,7 @@ def adapt(
     )  # fmt: skip
     chosen = weights
     try:
-        frames = _correct(scenes, trusted, work / "learn", show_progress)
+        frames = _correct(scenes, trusted, work / "learn", show_progress, PARTS[:1])
         held_out = check.find_held_out(trusted)
     except ValueError:
         if not (reason := next(filter(None, doubts), "")):
@@ -176,11 +179,7 @@ def adapt(
     else:
         with stage("train"):
             config = _training(work, weights, seed, device, end - time.monotonic(), frames)
-            trained = work / config.name / LAST
-            if not trained.is_file():
-                from ssmde.training import train  # slow to import, and not for the help
-
-                train(config, resume=(work / config.name / "last.ckpt").is_file())
+            trained = _train(config)
         with stage("check"):
             after = load(trained, device=choose_device(device))
             first, last = (check.point_error(network, held_out) for network in (before, after))
@@ -191,7 +190,16 @@ def adapt(
             why=f"{'' if better else 'not clearly '}closer to points that were tracked: {points}",
             error_before=first, error_after=last,
         )  # fmt: skip
-        chosen = trained if better else weights
+        if better:
+            chosen = trained
+            with stage("finish"):
+                frames = _correct(scenes, trusted, work / "learn", show_progress, PARTS)
+                finish = _finish(config, trained)
+                finished = load(_train(finish), device=choose_device(device))
+            if check.point_error(finished, held_out) <= last:  # it learned from them: else it broke
+                steps = config.train.steps + finish.train.steps
+                found = replace(found, frames=frames, steps=steps)
+                chosen, after = finish.output / finish.name / LAST, finished
     with recorded(mark):
         check.hand_out(chosen, weights, out / RESULT, before, after, held_out)
         title = "after" if found.kept == "adapted" else "after, not kept"
@@ -207,7 +215,10 @@ STAGES = {
     "label": "the start network's depth, corrected by the points",
     "train": "the network learns from the corrected labels",
     "check": "does it agree with points of frames it did not learn from?",
+    "finish": "it does, and learns from these frames as well",
 }
+# Of a window: what is learned from first, and what judges that, by the ending of its folder.
+PARTS = (("", (0.0, 1 - check.HELD_OUT)), ("-end", (1 - check.HELD_OUT, 1.0)))
 
 
 def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
@@ -276,20 +287,21 @@ def _track(scenes: Sequence[Path], seed: int, show_progress: bool) -> str:
 
 
 def _correct(
-    scenes: Sequence[Path], trusted: Sequence[Path], root: Path, show_progress: bool
-) -> int:
-    """Scene folders to learn from, of all frames but the held-out; how many frames they have."""
+    scenes: Sequence[Path], trusted: Sequence[Path], root: Path, show_progress: bool,
+    parts: Sequence[tuple[str, tuple[float, float]]],
+) -> int:  # fmt: skip
+    """Scene folders to learn from, of parts of all windows; how many frames they have."""
     names, corrected = list[str](), 0
-    for scene in scenes:
-        target = root / scene.name
+    for scene, (ending, part) in product(scenes, parts):
+        target = root / f"{scene.name}{ending}"
         if not target.exists():
             # Where motion cannot be trusted labels stay: what moves is often seen there alone.
             write_corrected(
-                scene, target, until=1 - check.HELD_OUT, uncorrected=scene not in trusted,
+                scene, target, part=part, uncorrected=scene not in trusted,
                 show_progress=show_progress,
             )  # fmt: skip
         if target.exists():
-            names.append(scene.name)
+            names.append(target.name)
             corrected += len(read_scene(target)) if scene in trusted else 0
     if corrected < FEWEST_FRAMES:
         films = [read_scene(scene) for scene in scenes]
@@ -327,6 +339,27 @@ def _training(
     else:
         from ssmde.pace import seconds_per_step
 
-        steps = round(0.9 * seconds / seconds_per_step(config))
+        steps = round(0.9 * seconds / seconds_per_step(config) / (1 + FINISH_STEPS))
         steps = max(FEWEST_STEPS, min(steps, math.ceil(MOST_EPOCHS * frames / BATCH)))
     return replace(config, train=replace(config.train, steps=steps, validate_every=steps))
+
+
+def _finish(config: Config, trained: Path) -> Config:
+    """The training that goes on from a trained network, now with all frames."""
+    steps = math.ceil(FINISH_STEPS * config.train.steps)
+    return replace(
+        config, name="finish", model=replace(config.model, start=str(trained)),
+        train=replace(
+            config.train, steps=steps, validate_every=steps, learning_rate=FINISH_RATE * RATE
+        ),
+    )  # fmt: skip
+
+
+def _train(config: Config) -> Path:
+    """Weights of a training; it is run unless it is finished, and goes on where it stopped."""
+    run = config.output / config.name
+    if not (run / LAST).is_file():
+        from ssmde.training import train  # slow to import, and not for the help
+
+        train(config, resume=(run / "last.ckpt").is_file())
+    return run / LAST

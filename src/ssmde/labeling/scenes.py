@@ -203,24 +203,25 @@ def _label_piece(source: Source, piece: Piece) -> list[str]:
 
 
 def write_corrected(
-    scene_folder: Path, target: Path, *, until: float = 1.0, uncorrected: bool = False,
-    show_progress: bool = False,
+    scene_folder: Path, target: Path, *, part: tuple[float, float] = (0.0, 1.0),
+    uncorrected: bool = False, show_progress: bool = False,
 ) -> int:  # fmt: skip
     """Write a scene of the frames that see enough tracked points, corrected labels as its depth.
 
-    It appears whole or not at all; returned is the number of its frames. They are the first ones,
-    up to the share `until`. With `uncorrected` no points are asked: every labeled frame, its label
-    in units of its own median. Else what moves is brought forward to where it stands.
+    It appears whole or not at all; returned is the number of its frames. They are those of a part
+    of the scene, from one share of its frames to another. With `uncorrected` no points are asked:
+    every labeled frame, its label in units of its own median. Else what moves is brought forward to
+    where it stands.
     """
     scene = read_scene(scene_folder)
     if scene.pseudo_depth is None:
         raise ValueError(f"scene '{scene.name}' has no labels: run `ssmde label {scene_folder}`")
     points = read_tracked_points(scene_folder / TRACKED_POINTS)
-    part = hidden_part(target)
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "depth").mkdir(parents=True)
+    half = hidden_part(target)
+    shutil.rmtree(half, ignore_errors=True)
+    (half / "depth").mkdir(parents=True)
     written = 0
-    frames = range(round(until * len(scene)))
+    frames = range(*(round(share * len(scene)) for share in part))
     for i in with_bar(frames, f"correcting {scene.name}", len(frames), show=show_progress):
         image, file = scene.images[i], scene.pseudo_depth[i]
         if file is None or not (uncorrected or i in points):
@@ -233,13 +234,13 @@ def write_corrected(
             depth = fit_to_points(depth, *points[i], scene.image_size, affine=affine)
             depth = bring_movers_forward(depth, scene, i, points[i])
         if depth.any():
-            shutil.copyfile(image, part / image.name)
+            shutil.copyfile(image, half / image.name)
             steps = np.rint(depth * STEPS_PER_UNIT).clip(0, FARTHEST).astype(np.uint16)
-            write_png16(part / "depth" / f"{image.stem}.png", steps)
+            write_png16(half / "depth" / f"{image.stem}.png", steps)
             written += 1
     if written:
-        write_scene_info(part, {"depth_units_per_metre": STEPS_PER_UNIT})
-        part.rename(target)
+        write_scene_info(half, {"depth_units_per_metre": STEPS_PER_UNIT})
+        half.rename(target)
     else:
-        shutil.rmtree(part)
+        shutil.rmtree(half)
     return written
