@@ -196,7 +196,7 @@ def adapt(
                 frames = _correct(scenes, trusted, work / "learn", show_progress, PARTS)
                 finish = _finish(config, trained)
                 finished = load(_train(finish), device=choose_device(device))
-            if check.point_error(finished, held_out) <= last:  # it learned from them: else it broke
+            if check.point_error(finished, held_out) < (1 - LEAST_GAIN) * first:  # it did not break
                 steps = config.train.steps + finish.train.steps
                 found = replace(found, frames=frames, steps=steps)
                 chosen, after = finish.output / finish.name / LAST, finished
