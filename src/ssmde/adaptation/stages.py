@@ -71,7 +71,7 @@ class Adapted:
     why: str  # what decided
     start: str  # name or path of the weights it started from
     error_before: float | None  # see `point_error`; None if no motion can be trusted
-    error_after: float | None  # the same after the training
+    error_after: float | None  # the same after the training, before these frames were learned from
     frames: int  # that were learned from
     steps: int  # of training
     camera: str  # where the focal length is from
@@ -95,9 +95,10 @@ def adapt(
     """Make a network better at the place that your own film shows, from the film alone.
 
     It labels the frames itself, points whose depth the camera's motion tells correct the labels,
-    and it learns from them. Other frames of the film decide whether that made it better; if not,
-    OUT gets the weights it started from. OUT holds best.safetensors, which ssmde predict takes,
-    report.json, before_after.png, and work/, from which the same command goes on after a stop.
+    and it learns from them. Other frames of the film decide whether that made it better; if so, it
+    learns from them as well, if not, OUT gets the weights it started from. OUT holds
+    best.safetensors, which ssmde predict takes, report.json, before_after.png, and work/, from
+    which the same command goes on after a stop.
 
     Example:
       ssmde adapt walk.mp4 here
