@@ -201,9 +201,10 @@ def weights_file(path: Path) -> Path:
     for name in WEIGHTS_IN_A_RUN:
         if (path / name).is_file():
             return path / name
+    hidden = f"; it hides the released weights '{path}': rename it" if str(path) in RELEASED else ""
     raise FileNotFoundError(
         f"{path}: holds neither {' nor '.join(WEIGHTS_IN_A_RUN)}; "
-        "give the folder of a run that has validated at least once"
+        f"give the folder of a run that has validated at least once{hidden}"
     )
 
 
