@@ -466,9 +466,8 @@ others = {"gradio", "huggingface_hub", "matplotlib", "scipy", "trimesh"}
 slow = engine | extras | others | {"torch._dynamo", "torch._inductor"}
 assert not slow & set(sys.modules), slow & set(sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
-    )
+    run = partial(subprocess.run, capture_output=True, text=True, cwd=tmp_path)
+    done = run([sys.executable, "-c", script])
     assert done.returncode == 0, done.stderr
     assert "2 files with depth by small: out/photo_depth.png, out/photo_color.png\n" in done.stdout
 

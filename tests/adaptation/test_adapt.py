@@ -107,8 +107,8 @@ def test_a_film_makes_the_network_better_and_the_same_call_does_nothing(tmp_path
     learnt = {p.name for p in read_scene(window.parents[1] / "learn" / window.name).images}
     frames = [p.name for p in read_scene(window).images]
     judging = {*frames[round((1 - HELD_OUT) * len(frames)) :]}
-    assert not learnt & judging
     end = read_scene(window.parents[1] / "learn" / f"{window.name}-end").images
+    assert learnt.isdisjoint(judging)
     assert {p.name for p in end} <= judging, "it learned from them once they had judged"
     assert found.frames == len(learnt) + len(end)
     before = {path: path.stat().st_mtime for path in (tmp_path / "out").rglob("*")}
