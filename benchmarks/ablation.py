@@ -109,7 +109,6 @@ CHOICES: dict[str, Row] = {
     "views: no photometric term": Row(config=teacher(photometric=0.0, geometry=0.0)),
     "views: no geometry term": Row(config=teacher(geometry=0.0)),
     "views: smoothness 0.001": Row(config=teacher(smoothness=1e-3)),
-    "views: four scales": Row(config=teacher(scales=(0, 1, 2, 3))),
     "motion: pose network": Row(config=own_motion()),
     "motion: pose network, its rate 1": Row(config=own_motion(pose_lr_multiplier=1.0)),
     "motion: pose network, no warm-up": Row(
