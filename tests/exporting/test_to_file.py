@@ -24,7 +24,8 @@ from ssmde.outputs import recorded
 from tiny_networks import Brightness
 
 SIZE = (64, 96)
-EACH_FORMAT = pytest.mark.parametrize("ending", [".onnx", ".xml"])
+XML = pytest.param(".xml", marks=pytest.mark.slow)  # `make test` installs no OpenVINO
+EACH_FORMAT = pytest.mark.parametrize("ending", [".onnx", XML])
 FACTS = ExportFacts(
     name="small", licence="MIT", image_size=SIZE, depth_range=(0.5, 20.0), unit="scene units",
     precision="fp32", ssmde="0",
@@ -339,6 +340,7 @@ def test_an_onnx_file_reads_no_other_file_and_holds_no_loop(tmp_path, change, me
         load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

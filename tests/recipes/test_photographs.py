@@ -130,9 +130,7 @@ def test_a_shadow_is_seen_on_the_ground():
 
 
 MAKERS = {
-    **{
-        pose: (lambda pose=pose: figure(stock(), pose)) for pose in ("stand", "walk", "sit", "bend")
-    },
+    **{p: (lambda p=p: figure(stock(), p)) for p in ("stand", "walk", "sit", "bend")},
     **{make.__name__: (lambda make=make: make(stock())) for make in (car, van, truck, bus)},
     **{m.__name__: (lambda m=m: m(stock(), rider=True)) for m in (bicycle, motorcycle)},
 }
