@@ -32,7 +32,6 @@ def film(folder, *, cut=(0, 0), step=0.08, **how):
     return clip
 
 
-@pytest.mark.slow
 def test_a_camera_that_turns_and_moves_tells_its_focal_length(tmp_path, capsys):
     clip = film(tmp_path / "turns", cut=(30, 40), frames=12, seed=4, rotation=3.0)
     assert main(["track", str(tmp_path), "--threads", "1"]) == 0
@@ -52,7 +51,6 @@ def test_a_camera_that_turns_and_moves_tells_its_focal_length(tmp_path, capsys):
     assert track(tmp_path, show_progress=False) == [], "a stopped run goes on"
 
 
-@pytest.mark.slow  # by default: each reason for a refusal, below
 def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_path):
     film(tmp_path / "slides", frames=12, seed=3, rotation=0.0)
     film(tmp_path / "stands", frames=10, seed=3, rotation=0.0, step=0.0)
