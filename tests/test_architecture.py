@@ -44,7 +44,7 @@ BUDGET = {
     "data": 2_960, ".": 2_330, "inference": 1_960, "evaluation": 1_650, "models": 1_620,
     "preparation": 1_440, "app": 1_410, "datasets": 1_420, "synthetic": 1_380, "training": 1_100,
     "methods": 970, "diagnosis": 790, "metrics": 780, "losses": 710, "tracking": 690,
-    "labeling": 650, "demo": 460, "adaptation": 470, "exporting": 410, "geometry": 380,
+    "labeling": 650, "demo": 460, "adaptation": 480, "exporting": 410, "geometry": 380,
     "reporting": 300, "weights": 90,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140

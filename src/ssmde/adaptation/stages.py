@@ -196,11 +196,12 @@ def adapt(
             with stage("finish"):
                 frames = _correct(scenes, trusted, work / "learn", show_progress, PARTS)
                 finish = _finish(config, trained)
-                finished = load(_train(finish), device=choose_device(device))
-            if check.point_error(finished, held_out) < (1 - LEAST_GAIN) * first:  # it did not break
+                finished = _train(finish)
+                network = load(finished, device=choose_device(device))
+            if check.point_error(network, held_out) < (1 - LEAST_GAIN) * first:  # it did not break
                 steps = config.train.steps + finish.train.steps
                 found = replace(found, frames=frames, steps=steps)
-                chosen, after = finish.output / finish.name / LAST, finished
+                chosen, after = finished, network
     with recorded(mark):
         check.hand_out(chosen, weights, out / RESULT, before, after, held_out)
         title = "after" if found.kept == "adapted" else "after, not kept"

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -74,33 +75,29 @@ class ShardFile(type(Path())):
         return content
 
 
-class OpenShard:
-    """A shard that stays open: to open it for every frame costs as much as to read a small one.
-
-    On network file systems it costs more: a question to the server each time.
-    """
-
-    def __init__(self, path: Path) -> None:
-        check_file(path, "shard")
-        self.file = path.open("rb", buffering=0)
+class Shard(FileIO):
+    """An open shard, which closes itself."""
 
     def __del__(self) -> None:
-        if hasattr(self, "file"):
-            self.file.close()
+        self.close()
 
     def read_into(self, content: bytearray, offset: int) -> int:
         """How many bytes were read from there; processes and threads may ask at the same time."""
         if hasattr(os, "preadv"):
-            return os.preadv(self.file.fileno(), [content], offset)
-        with open(self.file.name, "rb", buffering=0) as file:  # on Windows
+            return os.preadv(self.fileno(), [content], offset)
+        with FileIO(self.name) as file:  # on Windows
             file.seek(offset)
             return file.readinto(content)
 
 
 @lru_cache(maxsize=MOST_OPEN)
-def kept_open(path: Path) -> OpenShard:
-    """The open shard of a path; the one that was not used for longest is closed for it."""
-    return OpenShard(path)
+def kept_open(path: Path) -> Shard:
+    """The shard of a path; the one that was not used for longest is closed for it.
+
+    Opened for every frame, one of 256 x 320 takes 20 us in place of 11.
+    """
+    check_file(path, "shard")
+    return Shard(path)
 
 
 class ShardFiles(Sequence[Any]):
@@ -112,7 +109,7 @@ class ShardFiles(Sequence[Any]):
 
     def __init__(self, root: Path, scene: str, table: np.ndarray, kind: str) -> None:
         self.root, self.scene, self.table, self.kind = root, scene, table, kind
-        # To join a name to a folder that is there takes a third of making the path anew.
+        # To join a name to a folder that is there takes half of the time of a new path.
         self._folders: dict[bytes, tuple[Path, ShardFile]] = {}
 
     def __len__(self) -> int:
