@@ -78,11 +78,11 @@ check: $(VENV)/.lint
 test: $(VENV)/.test
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
-# Where there is no Chromium, or no GPU, its tests are skipped and named; any other skip is a fault.
-# Tests of compiled code run in a call of their own, without the shape checks of jaxtyping, which
-# torch.compile cannot see through.
+# Where there is no Chromium, no GPU or no recordings, their tests are skipped and named; any other
+# skip is a fault. Tests of compiled code run in a call of their own, without the shape checks of
+# jaxtyping, which torch.compile cannot see through.
 test-all: $(VENV)/.dev
-	$(BIN)/pytest tests $(SIDE_BY_SIDE) -rs --may-skip=browser,gpu \
+	$(BIN)/pytest tests $(SIDE_BY_SIDE) -rs --may-skip=browser,gpu,recordings \
 		-m "(slow or distributed or browser or gpu) and not compile"
 	$(BIN)/pytest tests -o addopts="--strict-markers --import-mode=importlib" -m compile
 

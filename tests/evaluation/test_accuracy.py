@@ -4,23 +4,20 @@ That the numbers are those of each protocol: `test_benchmarks.py`, `tests/agreem
 """
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from folders import names_in
 from measured_scene import HEIGHT, UNITS, WIDTH, knows, write_scene
+from recordings import DATA, needs_data
 from ssmde.data.scene_folder import read_scene
 from ssmde.evaluation import evaluate, evaluate_predictions, frames_with_truth
 from ssmde.evaluation.accuracy import mean_depth_map
 from ssmde.inference.predictor import Predictor
 from ssmde.metrics import METRICS
 from tiny_networks import Brightness
-
-DATA = Path(os.environ.get("SSMDE_DATA", "../shared/data"))
 
 
 def ramp(seed: int = 0) -> np.ndarray:
@@ -187,11 +184,10 @@ def test_results_of_others_stay(tmp_path, predictor, name):
     assert mine.read_text() == "mine"
 
 
+@needs_data
 @pytest.mark.slow
 def test_a_constant_on_a_real_dynamic_scene_scores_what_other_codes_measured():
     folder = DATA / "indoor" / "bonn_crowd_val"
-    if not folder.is_dir():
-        pytest.skip(f"no recordings at {DATA}: set SSMDE_DATA")
     found = evaluate_predictions(
         lambda _: np.ones((1, 1), np.float32), [read_scene(folder)], protocol="bonn"
     )
